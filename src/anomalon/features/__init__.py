@@ -1,0 +1,1 @@
+"""Features: events in, named numbers out."""

@@ -61,8 +61,7 @@ class Features:
 
     def usable(self) -> npt.NDArray[np.bool_]:
         """Whether every present value of an event is finite, shape (event,)."""
-        finite: npt.NDArray[np.bool_] = (np.isfinite(self.values) | ~self.mask).all(axis=1)
-        return finite
+        return np.asarray((np.isfinite(self.values) | ~self.mask).all(axis=1), dtype=np.bool_)
 
     @staticmethod
     def concatenate(parts: Sequence[Features]) -> Features:
