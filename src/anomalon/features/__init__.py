@@ -1,1 +1,38 @@
-"""Features: events in, named numbers out."""
+"""Features: events in, named numbers out; a registry of feature sets by name.
+
+>>> "MET_pt" in get("trilepton").names
+True
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from anomalon.config import Settings
+from anomalon.errors import UnknownNameError, suggest
+from anomalon.features.contract import Features, FeatureSet
+from anomalon.features.trilepton import TrileptonFeatures
+
+__all__ = ["FeatureSet", "Features", "TrileptonFeatures", "available", "get"]
+
+_REGISTRY: dict[str, type[Settings]] = {"trilepton": TrileptonFeatures}
+
+
+def available() -> tuple[str, ...]:
+    """Names of the feature sets."""
+    return tuple(_REGISTRY)
+
+
+def get(name: str, **settings: Any) -> FeatureSet:
+    """Return a feature set by name, with its settings.
+
+    Raises:
+        UnknownNameError: there is no such set.
+        ConfigError: a setting is unknown or out of range.
+    """
+    if name not in _REGISTRY:
+        raise UnknownNameError(f"no feature set '{name}'; {suggest(name, _REGISTRY)}")
+    made = _REGISTRY[name].parse(settings, where=f"feature set '{name}'")
+    if not isinstance(made, FeatureSet):
+        raise TypeError(f"feature set '{name}' does not follow the FeatureSet contract")
+    return made

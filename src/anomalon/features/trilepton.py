@@ -1,0 +1,138 @@
+"""Features of trilepton events, with the column names of Terrazas 2025 (UACJ) and the wider list around them.
+
+An event fills only the variables of its own channel; those of the other channels are missing (NaN, mask False), and
+so are pair variables of an event without a Z candidate. No value of another event can ever stand in for them.
+
+``nElectron`` and ``nMuon`` count the leptons that pass the selection's quality, not every candidate in the file:
+raw multiplicities differ between producers and would tell the sample, not the physics.
+"""
+
+from __future__ import annotations
+
+import awkward as ak
+import numpy as np
+import numpy.typing as npt
+
+from anomalon.config import Settings
+from anomalon.events import Events
+from anomalon.features.contract import Features
+from anomalon.kinematics import delta_phi, delta_r, invariant_mass, transverse_mass, transverse_momentum_of_sum
+from anomalon.selection import TrileptonSelection, Triplets, find_triplets
+from anomalon.selection.trilepton import CHANNELS, PAIRS
+
+Floats = npt.NDArray[np.float64]
+
+PER_CHANNEL = tuple(f"{channel}_{what}" for what in ("Zmass", "Dr_Z", "Sum_mass") for channel in CHANNELS)
+COMMON = (
+    "MET_pt", "nElectron", "nMuon", "lep1_pt", "lep2_pt", "lep3_pt", "Z_pt", "W_lepton_pt", "mT_W", "m_3l",
+    "LT", "HT", "nJet", "nBJet",
+)  # fmt: skip
+ONE_HOT = tuple(f"channel_{channel}" for channel in CHANNELS)
+ANGLES = ("dphi_W_MET",)
+
+
+class TrileptonFeatures(Settings):
+    """Features of the three leading leptons, the missing transverse momentum and the jets.
+
+    Attributes:
+        selection: which leptons may enter the triplet.
+        jet_pt_min: minimum pT in GeV of the jets in HT, nJet and nBJet.
+        jet_eta_max: maximum |eta| of those jets.
+        jet_lepton_dr: jets closer than this to a lepton of the triplet are that lepton, and do not count.
+
+    >>> features = TrileptonFeatures().transform(Events.from_dicts([{"met": {"pt": 30.0, "phi": 0.0}}]))
+    >>> features.values.shape == (1, len(features.names)), bool(features.mask.any())
+    (True, False)
+    """
+
+    selection: TrileptonSelection = TrileptonSelection()
+    jet_pt_min: float = 30.0
+    jet_eta_max: float = 2.5
+    jet_lepton_dr: float = 0.4
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Column names, in order."""
+        return (*PER_CHANNEL, *COMMON, *ONE_HOT, *ANGLES)
+
+    @property
+    def requires(self) -> frozenset[str]:
+        """Dotted names of the event fields that :meth:`transform` reads."""
+        return self.selection.requires | {"met.pt", "met.phi", "jets.pt", "jets.eta", "jets.phi", "jets.btag"}
+
+    def transform(self, events: Events) -> Features:
+        """Compute the features, float32 (event, feature); every value of an event without a triplet is missing.
+
+        Raises:
+            MissingFieldError: the events lack a field.
+        """
+        events.require(sorted(self.requires), "feature set 'trilepton'")
+        triplets = find_triplets(events, self.selection)
+        found = events[triplets.event]
+        columns = {**_lepton_columns(triplets, found), **self._jet_columns(triplets, found)}
+        columns |= _channel_columns(triplets, columns)
+        values = np.full((len(events), len(self.names)), np.nan, dtype=np.float32)
+        mask = np.zeros(values.shape, dtype=bool)
+        present = _presence(triplets, self.names)
+        values[triplets.event] = np.stack([columns[name] for name in self.names], axis=1)
+        mask[triplets.event] = np.stack([present[name] for name in self.names], axis=1)
+        values[~mask] = np.nan
+        return Features(values, mask, self.names)
+
+    def _jet_columns(self, triplets: Triplets, events: Events) -> dict[str, Floats]:
+        jets = events.array.jets
+        keep = (jets.pt > self.jet_pt_min) & (abs(jets.eta) < self.jet_eta_max)
+        for k in range(3):
+            keep = keep & (delta_r(jets.eta, jets.phi, triplets.eta[:, k], triplets.phi[:, k]) > self.jet_lepton_dr)
+        jets = jets[keep]
+        return {
+            "HT": _numbers(ak.sum(ak.values_astype(jets.pt, np.float64), axis=1)),
+            "nJet": _numbers(ak.num(jets, axis=1)),
+            "nBJet": _numbers(ak.sum(jets.btag, axis=1)),
+        }
+
+
+def _lepton_columns(t: Triplets, events: Events) -> dict[str, Floats]:
+    met_pt, met_phi = _numbers(events.array.met.pt), _numbers(events.array.met.phi)
+    w = _pick(t, t.w_lepton)
+    l1, l2 = (_pick(t, PAIRS[t.z_pair, side]) for side in (0, 1))
+    return {
+        "Zmass": t.z_mass,
+        "Dr_Z": delta_r(l1[1], l1[2], l2[1], l2[2]),
+        "m_3l": invariant_mass([(t.pt[:, k], t.eta[:, k], t.phi[:, k], t.mass[:, k]) for k in range(3)]),
+        "MET_pt": met_pt,
+        "nElectron": t.n_electrons.astype(np.float64),
+        "nMuon": t.n_muons.astype(np.float64),
+        **{f"lep{k + 1}_pt": t.pt[:, k] for k in range(3)},
+        "Z_pt": transverse_momentum_of_sum([(l1[0], l1[2]), (l2[0], l2[2])]),
+        "W_lepton_pt": w[0],
+        "mT_W": transverse_mass(w[0], w[2], w[3], met_pt, met_phi),
+        "LT": t.pt.sum(axis=1),
+        "dphi_W_MET": abs(delta_phi(w[2], met_phi)),
+    }
+
+
+def _channel_columns(t: Triplets, columns: dict[str, Floats]) -> dict[str, Floats]:
+    named = {"Zmass": columns["Zmass"], "Dr_Z": columns["Dr_Z"], "Sum_mass": columns["m_3l"]}
+    result = {f"{channel}_{what}": values for channel in CHANNELS for what, values in named.items()}
+    return result | {f"channel_{c}": (t.channel == i).astype(np.float64) for i, c in enumerate(CHANNELS)}
+
+
+def _presence(t: Triplets, names: tuple[str, ...]) -> dict[str, npt.NDArray[np.bool_]]:
+    """Which values exist: a channel's variables in that channel only, pair variables with a Z candidate only."""
+    always = np.ones(len(t.event), dtype=bool)
+    present = dict.fromkeys(names, always)
+    present |= dict.fromkeys(("Z_pt", "W_lepton_pt", "mT_W", "dphi_W_MET"), t.has_z)
+    for i, channel in enumerate(CHANNELS):
+        here = t.channel == i
+        present |= {f"{channel}_Zmass": here & t.has_z, f"{channel}_Dr_Z": here & t.has_z, f"{channel}_Sum_mass": here}
+    return present
+
+
+def _pick(t: Triplets, which: npt.NDArray[np.int64]) -> tuple[Floats, Floats, Floats, Floats]:
+    rows = np.arange(len(which))
+    return t.pt[rows, which], t.eta[rows, which], t.phi[rows, which], t.mass[rows, which]
+
+
+def _numbers(column: ak.Array) -> Floats:
+    return np.asarray(ak.to_numpy(column), dtype=np.float64)

@@ -1,0 +1,176 @@
+"""The trilepton selection and its channels A (eee), B (ee mu), C (e mu mu) and D (mu mu mu).
+
+The triplet is made of the three leading leptons; its flavour names the channel, so that channels exclude each other.
+The Z candidate is the opposite-sign same-flavour pair of the triplet with the mass closest to m_Z, the third lepton
+is the W lepton. Ref: Terrazas 2025 (UACJ), with the channels made exclusive.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import awkward as ak
+import numpy as np
+import numpy.typing as npt
+
+from anomalon.config import Settings
+from anomalon.events import Events
+from anomalon.kinematics import M_ELECTRON, M_MUON, M_Z, invariant_mass
+
+CHANNELS = ("A", "B", "C", "D")
+"""Channel names, indexed by the number of muons in the triplet: eee, ee mu, e mu mu, mu mu mu."""
+
+PAIRS = np.array([[0, 1], [0, 2], [1, 2]])
+"""The three pairs of a triplet, in the order in which ties are resolved."""
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+
+class TrileptonSelection(Settings):
+    """At least three leptons, with a Z candidate among the three leading ones.
+
+    Attributes:
+        pt_min: minimum pT in GeV of the first, second and third lepton.
+        eta_max: maximum |eta| of a lepton.
+        isolation_max: maximum relative isolation; None takes leptons of any isolation.
+        d0_significance_max: maximum |d0|/sigma; None takes any.
+        require_z: whether the triplet must hold a Z candidate.
+    """
+
+    pt_min: tuple[float, float, float] = (20.0, 15.0, 10.0)
+    eta_max: float = 2.5
+    isolation_max: float | None = None
+    d0_significance_max: float | None = None
+    require_z: bool = True
+
+    @property
+    def requires(self) -> frozenset[str]:
+        """Dotted names of the event fields that the selection reads."""
+        columns = ["pt", "eta", "phi", "charge"]
+        columns += ["isolation"] if self.isolation_max is not None else []
+        columns += ["d0_significance"] if self.d0_significance_max is not None else []
+        return frozenset(f"{flavour}.{column}" for flavour in ("electrons", "muons") for column in columns)
+
+    def good(self, leptons: ak.Array) -> ak.Array:
+        """Mask (event, lepton) of the leptons that may enter a triplet."""
+        mask = (leptons.pt > min(self.pt_min)) & (abs(leptons.eta) < self.eta_max)
+        if self.isolation_max is not None:
+            mask = mask & (leptons.isolation < self.isolation_max)
+        if self.d0_significance_max is not None:
+            mask = mask & (abs(leptons.d0_significance) < self.d0_significance_max)
+        return mask
+
+    def steps(self, events: Events) -> list[tuple[str, npt.NDArray[np.bool_]]]:
+        """Cumulative masks (event,) of the cuts: all, three leptons, their pT thresholds, a Z candidate."""
+        triplets = find_triplets(events, self)
+        three = _flag(len(events), triplets.event)
+        hard = triplets.pt_passes(self.pt_min)
+        steps = [
+            ("all events", np.ones(len(events), dtype=bool)),
+            (f"3 leptons, pT > {min(self.pt_min):g} GeV, |eta| < {self.eta_max:g}", three),
+            ("pT > " + "/".join(f"{pt:g}" for pt in self.pt_min) + " GeV", _flag(len(events), triplets.event[hard])),
+        ]
+        if self.require_z:
+            steps.append(("Z candidate", _flag(len(events), triplets.event[hard & triplets.has_z])))
+        return steps
+
+
+@dataclass(frozen=True)
+class Triplets:
+    """The three leading good leptons of the events that have them, n events.
+
+    Attributes:
+        event: position of each of the n events in the events that were searched.
+        pt, eta, phi, mass, charge: shape (n, 3), by decreasing pT; GeV and rad.
+        is_muon: shape (n, 3).
+        n_electrons, n_muons: good leptons of the event, the triplet's and the others, shape (n,).
+        channel: index into ``CHANNELS``, shape (n,).
+        z_pair: the Z candidate as an index into ``PAIRS``, -1 where there is none, shape (n,).
+        z_mass: its mass in GeV, NaN where there is none, shape (n,).
+    """
+
+    event: Ints
+    pt: Floats
+    eta: Floats
+    phi: Floats
+    mass: Floats
+    charge: Ints
+    is_muon: npt.NDArray[np.bool_]
+    n_electrons: Ints
+    n_muons: Ints
+    channel: Ints
+    z_pair: Ints
+    z_mass: Floats
+
+    @property
+    def has_z(self) -> npt.NDArray[np.bool_]:
+        """Whether the triplet holds a Z candidate, shape (n,)."""
+        return self.z_pair >= 0
+
+    @property
+    def w_lepton(self) -> Ints:
+        """Position of the lepton outside the Z candidate, shape (n,); 0 where there is no candidate."""
+        return np.where(self.has_z, 2 - self.z_pair, 0)
+
+    def pt_passes(self, thresholds: tuple[float, float, float]) -> npt.NDArray[np.bool_]:
+        """Whether the leptons pass the three pT thresholds in GeV, shape (n,)."""
+        return np.asarray((self.pt > np.asarray(thresholds)).all(axis=1), dtype=np.bool_)
+
+
+def find_triplets(events: Events, selection: TrileptonSelection) -> Triplets:
+    """Find the triplets of all events with at least three good leptons.
+
+    Raises:
+        MissingFieldError: the events lack a lepton column that the selection needs.
+    """
+    events.require(sorted(selection.requires), "the trilepton selection")
+    electrons, muons = events.array.electrons, events.array.muons
+    good_e, good_mu = selection.good(electrons), selection.good(muons)
+    n_e, n_mu = ak.to_numpy(ak.sum(good_e, axis=1)), ak.to_numpy(ak.sum(good_mu, axis=1))
+    where = np.flatnonzero(n_e + n_mu >= 3)
+    leptons = ak.concatenate(
+        [_plain(electrons[where][good_e[where]], 0), _plain(muons[where][good_mu[where]], 1)], axis=1
+    )
+    leading = leptons[ak.argsort(leptons.pt, axis=1, ascending=False, stable=True)][:, :3]
+    return _triplets(where, leading, n_e[where], n_mu[where])
+
+
+def _plain(leptons: ak.Array, is_muon: int) -> ak.Array:
+    columns = {name: leptons[name] for name in ("pt", "eta", "phi", "charge")}
+    return ak.zip({**columns, "is_muon": ak.full_like(leptons.charge, is_muon)})
+
+
+def _triplets(where: Ints, leading: ak.Array, n_electrons: Ints, n_muons: Ints) -> Triplets:
+    pt, eta, phi = (_three(leading[name], np.float64) for name in ("pt", "eta", "phi"))
+    charge, muon = _three(leading.charge, np.int64), _three(leading.is_muon, np.int64)
+    mass = np.where(muon, M_MUON, M_ELECTRON)
+    z_pair, z_mass = _z_candidate(np.stack([pt, eta, phi, mass]), charge, muon)
+    channel = muon.sum(axis=1)
+    return Triplets(
+        where, pt, eta, phi, mass, charge, muon.astype(bool), n_electrons, n_muons, channel, z_pair, z_mass
+    )  # fmt: skip
+
+
+def _z_candidate(four_vectors: Floats, charge: Ints, muon: Ints) -> tuple[Ints, Floats]:
+    first, second = PAIRS.T
+    masses = invariant_mass([tuple(four_vectors[:, :, first]), tuple(four_vectors[:, :, second])])
+    allowed = (charge[:, first] * charge[:, second] < 0) & (muon[:, first] == muon[:, second])
+    # A NaN mass (a broken lepton) loses against every real pair instead of winning the minimum.
+    distance = np.where(allowed & np.isfinite(masses), abs(masses - M_Z), np.inf)
+    best = distance.argmin(axis=1)
+    found = np.isfinite(distance.min(axis=1, initial=np.inf))
+    chosen = np.take_along_axis(masses, best[:, None], axis=1)[:, 0]
+    return np.where(found, best, -1), np.where(found, chosen, np.nan)
+
+
+def _three(column: ak.Array, dtype: type) -> npt.NDArray[Any]:
+    flat: npt.NDArray[Any] = ak.to_numpy(ak.flatten(column, axis=1))
+    return flat.astype(dtype).reshape(-1, 3)
+
+
+def _flag(n: int, where: Ints) -> npt.NDArray[np.bool_]:
+    mask = np.zeros(n, dtype=bool)
+    mask[where] = True
+    return mask
