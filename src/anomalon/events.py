@@ -201,6 +201,8 @@ class Events:
     def concatenate(cls, parts: Iterable[Events]) -> Events:
         """Join events; equal samples become one, and only the fields that all parts have are kept.
 
+        A per-event factor that only some parts have is 1 in the others: leaving it out would change the weights.
+
         Raises:
             InvalidEventsError: nothing to join, or two samples share a name but not their content.
         """
@@ -209,11 +211,13 @@ class Events:
             raise InvalidEventsError("no events to join: the list of parts is empty")
         samples = merge_samples(part.samples for part in chunks)
         order = {sample.name: i for i, sample in enumerate(samples)}
-        common = [f for f in chunks[0].fields if all(f in part.fields for part in chunks)]
+        factors = sorted({name for part in chunks if part.has("factors") for name in part.array.factors.fields})
+        tables = [fill_factors(part.array, factors) for part in chunks]
+        common = [f for f in tables[0].fields if all(f in table.fields for table in tables)]
         arrays = []
-        for part in chunks:
+        for part, table in zip(chunks, tables, strict=True):
             index = part._per_sample([order[s.name] for s in part.samples], np.int32)
-            arrays.append(ak.with_field(part.array[common], index, "dataset"))
+            arrays.append(ak.with_field(table[common], index, "dataset"))
         return cls(ak.concatenate(arrays), samples)
 
     @classmethod
@@ -255,10 +259,18 @@ class Events:
 
 def make_objects(columns: Mapping[str, Any]) -> ak.Array:
     """Zip the columns of an object collection or of ``met`` and attach the vector behaviour."""
-    name = "Momentum4D" if "eta" in columns and "mass" in columns else "Momentum2D"
-    if "pt" not in columns or "phi" not in columns:
-        return ak.zip(dict(columns))
-    return ak.zip(dict(columns), with_name=name)
+    return ak.zip(dict(columns), with_name=vector_name(columns))
+
+
+def vector_name(fields: Iterable[str]) -> str | None:
+    """Name of the ``vector`` behaviour that fits these coordinates; None where they make no vector.
+
+    >>> vector_name(["pt", "eta", "phi", "mass"]), vector_name(["pt", "phi"]), vector_name(["pt"])
+    ('Momentum4D', 'Momentum2D', None)
+    """
+    names = {frozenset(("pt", "phi")): "Momentum2D", frozenset(("pt", "eta", "phi")): "Momentum3D"}
+    names[frozenset(("pt", "eta", "phi", "mass"))] = "Momentum4D"
+    return names.get(frozenset(fields) & {"pt", "eta", "phi", "mass"})
 
 
 def make_events(columns: Mapping[str, Any]) -> ak.Array:
@@ -268,6 +280,15 @@ def make_events(columns: Mapping[str, Any]) -> ak.Array:
         if name in table and "pt" in table[name].fields:
             table[name] = sort_by_pt(table[name])
     return ak.zip(table, depth_limit=1)
+
+
+def fill_factors(array: ak.Array, names: Sequence[str]) -> ak.Array:
+    """Give an event table every named per-event factor; those that it lacks are 1."""
+    have = array.factors.fields if "factors" in array.fields else []
+    if sorted(have) == sorted(names):
+        return array
+    columns = {name: array.factors[name] if name in have else np.ones(len(array)) for name in sorted(names)}
+    return ak.with_field(array, ak.zip(columns), "factors")
 
 
 def sort_by_pt(objects: ak.Array) -> ak.Array:
