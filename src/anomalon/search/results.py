@@ -1,0 +1,232 @@
+"""Every number of a search as one documented record, written as ``results.json``.
+
+The report, the tables and the terminal summary read this record and nothing else, so that no figure exists that the
+file does not hold. ``SCHEMA_VERSION`` grows when a field changes its meaning.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from anomalon.config import Settings
+
+SCHEMA_VERSION = 1
+
+Role = Literal["background", "signal", "data"]
+
+
+class Estimate(Settings):
+    """A number with its 68 % interval; the ends are None where the sample is too small for one."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+class SampleSummary(Settings):
+    """One sample of the search: what it is, what was made of it, what was selected."""
+
+    name: str
+    process: str
+    title: str
+    role: Role
+    origin: str
+    cross_section_pb: float | None
+    k_factor: float
+    n_events: int
+    n_selected: int
+    yield_expected: float | None
+    yield_error: float | None
+    caveats: tuple[str, ...] = ()
+
+
+class SplitSummary(Settings):
+    """Selected events of a process in each part of the split."""
+
+    process: str
+    role: Role
+    train: int
+    validation: int
+    test: int
+
+
+class ThresholdSummary(Settings):
+    """Where a detector's score is cut.
+
+    Attributes:
+        quantile: of the background validation score.
+        value: the score at that quantile.
+        false_positive_rate: weighted fraction of test background above it; its interval is Clopper-Pearson on the
+            effective number of events.
+        background_above: raw test background events above it.
+        background_total: raw test background events.
+    """
+
+    quantile: float
+    value: float
+    false_positive_rate: Estimate
+    background_above: int
+    background_total: int
+
+
+class TrainingSummary(Settings):
+    """How a network was trained."""
+
+    epochs: int
+    best_epoch: int
+    seconds: float
+    stopped: str
+    train_loss: tuple[float, ...]
+    validation_loss: tuple[float, ...]
+    learning_rate: tuple[float, ...]
+
+
+class DetectorSummary(Settings):
+    """One detector or baseline.
+
+    Attributes:
+        role: ``detector`` for anomaly detectors, ``baseline`` for MET alone and the best single variable (an oracle:
+            the variable and direction are chosen with the signal's labels), ``bound`` for the supervised classifier.
+        inputs: names of the features it sees.
+    """
+
+    name: str
+    title: str
+    role: Literal["detector", "baseline", "bound"]
+    kind: str
+    inputs: tuple[str, ...]
+    n_train: int
+    fit_seconds: float
+    threshold: ThresholdSummary | None = None
+    training: TrainingSummary | None = None
+
+
+class WorkingPoint(Settings):
+    """Signal efficiency at a fixed background efficiency.
+
+    ``background_left`` counts raw test background events above the cut; with fewer than 10 the point means little
+    and ``reliable`` is False.
+    """
+
+    background_efficiency: float
+    signal_efficiency: Estimate
+    background_left: int
+    reliable: bool
+
+
+class Curve(Settings):
+    """A ROC curve thinned for drawing: efficiencies of background and signal, and the raw background events left."""
+
+    background_efficiency: tuple[float, ...]
+    signal_efficiency: tuple[float, ...]
+    background_left: tuple[int, ...]
+
+
+class Evaluation(Settings):
+    """One detector against one signal on test events.
+
+    Attributes:
+        auc: area under the weighted ROC curve with bootstrap interval.
+        auc_minus_met: paired difference to MET alone, None for MET itself.
+        at_threshold: signal efficiency at the detector's threshold.
+        max_sic: largest eps_S/sqrt(eps_B) over points with at least 10 background events.
+        detail: for the best single variable its name and direction.
+    """
+
+    detector: str
+    signal: str
+    auc: Estimate
+    auc_minus_met: Estimate | None = None
+    working_points: tuple[WorkingPoint, ...]
+    at_threshold: Estimate | None = None
+    max_sic: float | None = None
+    detail: str = ""
+    curve: Curve
+
+
+class FlaggedProcess(Settings):
+    """Test events of a process above the main detector's threshold.
+
+    ``expected`` is the yield at the stated luminosity, scaled for the part of the sample that is tested;
+    it is None where the sample has no normalisation, and for blinded data.
+    """
+
+    process: str
+    role: Role
+    flagged: int
+    tested: int
+    expected: float | None
+    error: float | None
+
+
+class Driver(Settings):
+    """A feature that drove a score: its value and its share of the score (0 to 1)."""
+
+    feature: str
+    value: float
+    share: float
+
+
+class Candidate(Settings):
+    """One of the most anomalous events."""
+
+    rank: int
+    run: int
+    lumi: int
+    event: int
+    sample: str
+    process: str
+    role: Role
+    weight: float | None
+    score: float
+    background_fraction_above: float
+    drivers: tuple[Driver, ...]
+
+
+class FeatureSummary(Settings):
+    """One feature over the selected events: how often it is missing or not finite."""
+
+    name: str
+    missing: int
+    not_finite: int
+    used: bool
+
+
+class Blinding(Settings):
+    """What was withheld from collision data: rows above the threshold, their number included."""
+
+    applies: bool
+    unblinded_reason: str | None = None
+
+
+class SearchResults(Settings):
+    """The whole of a search."""
+
+    schema_version: int = SCHEMA_VERSION
+    anomalon_version: str
+    title: str
+    luminosity_fb: float
+    seed: int
+    main_detector: str
+    notes: tuple[str, ...]
+    headline: tuple[str, ...]
+    samples: tuple[SampleSummary, ...]
+    ledger: tuple[dict[str, Any], ...]
+    cutflow: tuple[dict[str, Any], ...]
+    split: tuple[SplitSummary, ...]
+    features: tuple[FeatureSummary, ...]
+    detectors: tuple[DetectorSummary, ...]
+    evaluations: tuple[Evaluation, ...]
+    flagged: tuple[FlaggedProcess, ...]
+    candidates: tuple[Candidate, ...]
+    blinding: Blinding
+    seconds: dict[str, float]
+
+    def evaluation(self, detector: str, signal: str) -> Evaluation | None:
+        """The evaluation of a detector against a signal, if there is one."""
+        return next((e for e in self.evaluations if e.detector == detector and e.signal == signal), None)
+
+    @property
+    def signals(self) -> tuple[str, ...]:
+        """Names of the signals, in the order of the samples."""
+        return tuple(dict.fromkeys(s.name for s in self.samples if s.role == "signal"))
