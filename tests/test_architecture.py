@@ -201,3 +201,9 @@ def test_the_check_accepts_what_is_allowed(tmp_path: Path) -> None:
     for name, text in GOOD.items():
         write(tmp_path, name, text)
     assert broken_lines(tmp_path) == []
+
+
+def test_the_architecture_page_has_the_same_order() -> None:
+    page = (PACKAGE.parents[1] / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
+    assert [name for row in rows for name in row.replace("`", "").replace(",", " ").split()] == list(LAYER)
