@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import secrets
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
@@ -327,7 +326,7 @@ def _rename(folder: Path, path: Path) -> None:
     old = folder.with_suffix(".old.partial")
     if path.exists():
         path.rename(old)
-    os.rename(folder, path)
+    folder.rename(path)
     shutil.rmtree(old, ignore_errors=True)
 
 
