@@ -1,0 +1,20 @@
+"""Sources: files in, events out. :func:`open_source` finds the format by what the file holds."""
+
+from __future__ import annotations
+
+from anomalon.sources.contract import CHUNK, Format, Source, SourceInfo, expand, formats, open_source, register
+from anomalon.sources.nanoaod import NanoAODSource
+from anomalon.sources.stored import StoreSource
+
+__all__ = [
+    "CHUNK",
+    "Format",
+    "NanoAODSource",
+    "Source",
+    "SourceInfo",
+    "StoreSource",
+    "expand",
+    "formats",
+    "open_source",
+    "register",
+]

@@ -1,0 +1,190 @@
+"""CMS NanoAOD, as TTree or RNTuple, data and simulation, with the branch names of versions 5 to 15.
+
+Ref: https://cms-nanoaod-integration.web.cern.ch/autoDoc (branches by version).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import awkward as ak
+import numpy as np
+
+from anomalon.errors import InputFileError
+from anomalon.events import COLLECTIONS, Events, Sample, make_events, make_objects
+from anomalon.sources import nanoaod_columns
+from anomalon.sources.contract import CHUNK, Format, SourceInfo, first_bytes, register
+from anomalon.sources.nanoaod_columns import B_TAGGERS, Column
+from anomalon.sources.root import (
+    MAGIC,
+    branch_names,
+    check_complete,
+    entry_ranges,
+    is_rntuple,
+    open_tables,
+    read_branches,
+    reading,
+)
+
+FORMAT = "cms-nanoaod"
+HIGHEST_MEDIAN_PT = 7000.0
+"""Half the events cannot have an object above this pT in GeV at the LHC: such a file is in MeV."""
+_EVENTS_FOR_UNITS = 200
+
+
+class NanoAODSource:
+    """Events of one NanoAOD file.
+
+    The process is not in the file, and file names lie: until the user names it, the sample is called after the file
+    and its process is ``unknown`` (``data`` for collision data).
+
+    Raises:
+        InputFileError: not a ROOT file, cut short, damaged, or without a tree ``Events``.
+    """
+
+    format = FORMAT
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        check_complete(self.path, first_bytes(self.path))
+        self._tables = open_tables(self.path)
+        if "Events" not in self._tables:
+            raise InputFileError(f"{self.path}: not NanoAOD: no tree 'Events'; it holds {_describe(self._tables)}")
+        self._table = self._tables["Events"]
+        self.branches = branch_names(self._table)
+
+    def __repr__(self) -> str:
+        return f"NanoAODSource('{self.path}', events={self.n_events})"
+
+    @property
+    def n_events(self) -> int:
+        """Number of events."""
+        return int(self._table.num_entries)
+
+    @property
+    def is_data(self) -> bool:
+        """Whether the file is collision data: no branch speaks of a generator."""
+        return nanoaod_columns.is_collision_data(self.branches)
+
+    @cached_property
+    def sample(self) -> Sample:
+        """The sample of the file; its sum of generator weights is that of the tree ``Runs`` where there is one."""
+        name = self.path.stem
+        if self.is_data:
+            return Sample(name=name, process="data", origin="data", provenance=self._provenance())
+        total, count, where = self._sum_of_weights()
+        provenance = {**self._provenance(), "sum_gen_weights_from": where}
+        return Sample(name=name, process="unknown", sum_gen_weights=total, n_generated=count, provenance=provenance)
+
+    def info(self) -> SourceInfo:
+        """What the file holds; the only events' branch that may be read is ``genWeight``."""
+        fields = tuple(nanoaod_columns.available(self.branches))
+        missing = nanoaod_columns.missing(self.branches, is_data=self.is_data)
+        container = "RNTuple" if is_rntuple(self._table) else "TTree"
+        details = {"container": container, "branches": len(self.branches), **self._choices()}
+        return SourceInfo(str(self.path), FORMAT, self.n_events, fields, (self.sample,), missing, details)
+
+    def iterate(self, fields: Iterable[str] | None = None, chunk: int = CHUNK) -> Iterator[Events]:
+        """Yield the events in order; see :meth:`anomalon.sources.contract.Source.iterate`."""
+        columns = nanoaod_columns.resolve(fields, self.branches, str(self.path))
+        self._check_units(columns)
+        return self._iterate(columns, chunk)
+
+    def _iterate(self, columns: Sequence[Column], chunk: int) -> Iterator[Events]:
+        names = _branches_of(columns)
+        with reading(self.path):
+            ranges = list(entry_ranges(self._table, names, chunk)) or [(0, 0)]
+        for start, stop in ranges:
+            yield Events(self._read(columns, names, start, stop), (self.sample,))
+
+    def _read(self, columns: Sequence[Column], names: Sequence[str], start: int, stop: int) -> ak.Array:
+        with reading(self.path, f"events {start} to {stop}"):
+            arrays = read_branches(self._table, names, start, stop)
+            flat = {c.field: c.compute(*(arrays[name] for name in c.branches)) for c in columns}
+            if len(flat["run"]) != stop - start:
+                raise InputFileError(f"{self.path}: {len(flat['run'])} of the events {start} to {stop} could be read")
+            return make_events(_nest(flat, stop - start))
+
+    def _check_units(self, columns: Sequence[Column]) -> None:
+        """Refuse energies in MeV: looks at the first events, so the answer does not depend on the chunk size."""
+        names = [c.branches[0] for c in columns if c.field in {f"{name}.pt" for name in COLLECTIONS}]
+        with reading(self.path):
+            arrays = read_branches(self._table, names, 0, min(_EVENTS_FOR_UNITS, self.n_events)) if names else {}
+        for name, values in arrays.items():
+            leading = ak.drop_none(ak.max(values, axis=1))
+            median = float(np.median(ak.to_numpy(leading))) if len(leading) else 0.0
+            if median > HIGHEST_MEDIAN_PT:
+                raise InputFileError(
+                    f"{self.path}: median of the leading {name} is {median:.0f} GeV, more than a collision has: "
+                    "it is in MeV; NanoAOD is in GeV"
+                )
+
+    def _sum_of_weights(self) -> tuple[float | None, int | None, str]:
+        runs = self._tables.get("Runs")
+        have = branch_names(runs) if runs is not None else ()
+        # versions 6 and 7 wrote these names with a trailing underscore
+        total, count = (next((n for n in (b, f"{b}_") if n in have), None) for b in ("genEventSumw", "genEventCount"))
+        if runs is not None and total is not None:
+            with reading(self.path, "tree Runs"):
+                names = [name for name in (total, count) if name]
+                sums = {k: np.sum(ak.to_numpy(v)) for k, v in read_branches(runs, names, 0, runs.num_entries).items()}
+            return float(sums[total]), None if count is None else int(sums[count]), f"Runs.{total}"
+        if "genWeight" not in self.branches:
+            return None, None, "not in the file"
+        with reading(self.path, "genWeight"):
+            weights = ak.to_numpy(read_branches(self._table, ["genWeight"], 0, self.n_events)["genWeight"])
+        where = "the events of the file (no genEventSumw in Runs): wrong if the file is a skim"
+        return float(np.sum(weights, dtype=np.float64)), self.n_events, where
+
+    def _provenance(self) -> dict[str, Any]:
+        return {"files": [str(self.path)], "format": FORMAT, **self._choices()}
+
+    def _choices(self) -> dict[str, Any]:
+        """Which of several possible branches were taken."""
+        have = nanoaod_columns.available(self.branches)
+        chosen: dict[str, Any] = {}
+        if "met.pt" in have:
+            chosen["met"] = have["met.pt"].branches[0].removesuffix("_pt")
+        if "jets.btag" in have:
+            tagger = have["jets.btag"].branches[0]
+            chosen["btag"] = f"{tagger} > {B_TAGGERS[tagger]}"
+        return chosen
+
+
+def _branches_of(columns: Sequence[Column]) -> list[str]:
+    return list(dict.fromkeys(branch for column in columns for branch in column.branches))
+
+
+def _nest(flat: dict[str, Any], n: int) -> dict[str, Any]:
+    """Collect ``electrons.pt``, ``electrons.eta``, ... into one collection each; add what every event has."""
+    nested: dict[str, dict[str, Any]] = {}
+    events: dict[str, Any] = {}
+    for field, values in flat.items():
+        head, _, tail = field.partition(".")
+        if tail:
+            nested.setdefault(head, {})[tail] = values
+        else:
+            events[head] = values
+    events["dataset"] = np.zeros(n, dtype=np.int32)
+    events.setdefault("gen_weight", np.ones(n))
+    return events | {name: make_objects(columns) for name, columns in nested.items()}
+
+
+def _describe(tables: dict[str, Any]) -> str:
+    return "; ".join(
+        f"{'RNTuple' if is_rntuple(table) else 'TTree'} '{name}' with {', '.join(branch_names(table)[:5])}, ..."
+        for name, table in tables.items()
+    )
+
+
+register(
+    Format(
+        FORMAT,
+        "CMS NanoAOD: ROOT file with a TTree or RNTuple 'Events'",
+        lambda _, head: head.startswith(MAGIC),
+        NanoAODSource,
+    )
+)

@@ -1,0 +1,42 @@
+"""A store is a source too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from anomalon.events import Events
+from anomalon.sources.contract import CHUNK, Format, SourceInfo, register
+from anomalon.store import FORMAT, Store, is_store
+
+
+class StoreSource:
+    """Events of a store, through the contract of sources."""
+
+    format = FORMAT
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.store = Store(path)
+
+    @property
+    def n_events(self) -> int:
+        """Number of events."""
+        return self.store.n_events
+
+    def info(self) -> SourceInfo:
+        """What the store holds."""
+        ledger = self.store.ledger
+        details = {"shards": len(self.store.shards), "ledger": None if ledger is None else ledger.to_dict()}
+        store = self.store
+        return SourceInfo(str(self.path), FORMAT, store.n_events, store.fields, store.samples, {}, details)
+
+    def iterate(self, fields: Iterable[str] | None = None, chunk: int = CHUNK) -> Iterator[Events]:
+        """Yield the events in order; see :meth:`anomalon.sources.contract.Source.iterate`."""
+        self.store.columns(fields)
+        if not self.store.n_events:
+            return iter([self.store.load(fields)])
+        return self.store.iterate(fields, chunk)
+
+
+register(Format(FORMAT, "written by anomalon read or simulate", lambda path, _: is_store(path), StoreSource))
