@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from anomalon.sources.contract import CHUNK, Format, Source, SourceInfo, expand, formats, open_source, register
+from anomalon.sources.ingest import ReadSettings, ingest
 from anomalon.sources.nanoaod import NanoAODSource
 from anomalon.sources.stored import StoreSource
 
@@ -10,11 +11,13 @@ __all__ = [
     "CHUNK",
     "Format",
     "NanoAODSource",
+    "ReadSettings",
     "Source",
     "SourceInfo",
     "StoreSource",
     "expand",
     "formats",
+    "ingest",
     "open_source",
     "register",
 ]

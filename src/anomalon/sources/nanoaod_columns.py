@@ -120,10 +120,16 @@ def looked_for(field: str) -> str:
 
 
 def missing(branches: Collection[str], *, is_data: bool) -> dict[str, str]:
-    """Fields that these branches cannot fill: name -> the branches looked for."""
+    """Fields that these branches cannot fill: name -> the branches looked for; a collection without any column is one."""
     have = available(branches)
-    wanted = dict.fromkeys(c.field for c in CANDIDATES)
-    return {f: looked_for(f) for f in wanted if f not in have and not (is_data and f == "gen_weight")}
+    heads = {field.partition(".")[0] for field in have}
+    lost: dict[str, str] = {}
+    for field in dict.fromkeys(c.field for c in CANDIDATES):
+        head = field.partition(".")[0]
+        if field not in have and not (is_data and field == "gen_weight"):
+            name = field if head in heads or head not in CORE else head
+            lost.setdefault(name, looked_for(field if name == field else f"{head}.pt"))
+    return lost
 
 
 def resolve(fields: Iterable[str] | None, branches: Collection[str], where: str) -> tuple[Column, ...]:

@@ -1,0 +1,14 @@
+"""The command line, in the order of the analysis; every command is one library call.
+
+A command lives in the module of its name and imports the library inside its function, so that ``--help`` is immediate.
+"""
+
+from __future__ import annotations
+
+from anomalon.cli import info, read
+from anomalon.cli._app import app, main
+
+__all__ = ["app", "main"]
+
+app.command()(read.read)
+app.command()(info.info)

@@ -1,0 +1,275 @@
+"""Files of a dataset into a store: one call behind ``anomalon read``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+
+from anomalon.config import Settings
+from anomalon.errors import ConfigError, InputFileError
+from anomalon.events import Events, Sample
+from anomalon.ledger import Ledger, LedgerEntry
+from anomalon.sources.contract import CHUNK, Source, expand, open_source
+from anomalon.sources.duplicates import SeenEvents
+from anomalon.sources.stored import StoreSource
+from anomalon.store import Store, StoreWriter, sha256
+
+
+class ReadSettings(Settings):
+    """How files become samples of a store.
+
+    Attributes:
+        process: name of the process; all files are then one sample of this name. None: one sample per file, with
+            process ``unknown`` (``data`` for collision data), because file names lie.
+        cross_section_pb: cross section of the process in pb.
+        k_factor: ratio to the cross section of a higher order.
+        filter_efficiency: fraction of the cross section that the generator's filter lets through.
+        luminosity_fb: integrated luminosity of collision data in fb^-1.
+        sqrt_s_gev: centre-of-mass energy in GeV.
+        fields: event fields to store, such as ``electrons``, ``met.pt``; None for all that the file has.
+        skip_bad: list damaged files in the ledger and go on, instead of stopping.
+        keep_duplicates: simulation only: let events of equal (run, lumi, event) pass, for productions that number
+            the events of every job alike. Of collision data, only the first is ever kept.
+        checksums: file in the form of ``sha256sum``; an input whose hash differs from it is refused.
+        chunk: events in memory at a time.
+    """
+
+    process: str | None = Field(default=None, min_length=1)
+    cross_section_pb: float | None = Field(default=None, gt=0)
+    k_factor: float = Field(default=1.0, gt=0)
+    filter_efficiency: float = Field(default=1.0, gt=0, le=1)
+    luminosity_fb: float | None = Field(default=None, gt=0)
+    sqrt_s_gev: float = Field(default=13000.0, gt=0)
+    fields: tuple[str, ...] | None = None
+    skip_bad: bool = False
+    keep_duplicates: bool = False
+    checksums: Path | None = None
+    chunk: int = Field(default=CHUNK, ge=1)
+
+
+@dataclass(frozen=True)
+class _Input:
+    source: Source
+    sample: Sample
+    entry: LedgerEntry
+
+
+def ingest(
+    paths: Iterable[str | Path],
+    output: str | Path,
+    settings: ReadSettings | None = None,
+    *,
+    overwrite: bool = False,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Store:
+    """Read files into a store, with a ledger that accounts for every event.
+
+    All files are opened, hashed and checked for the fields before the first event is written.
+
+    Args:
+        paths: files, glob patterns and directories.
+        output: the store to make.
+        settings: names, normalisation and what to do with bad files.
+        overwrite: replace a store that is already there.
+        on_progress: called with (events read, events in all) after every part.
+
+    Raises:
+        InputFileError: a file is missing, damaged, given twice or not of a known format; simulated events repeat.
+        MissingFieldError: a file lacks a branch that a field needs.
+        ConfigError: the settings do not fit the files.
+        OutputExistsError: ``output`` is there and ``overwrite`` is off.
+    """
+    chosen = settings or ReadSettings()
+    files = expand(paths)
+    with StoreWriter(output, overwrite=overwrite) as writer:
+        inputs, failed = _open_all(files, chosen)
+        named = _assign_samples(inputs, chosen, n_failed=len(failed))
+        copy = _Copy(writer, chosen, sum(item.source.n_events for item in named), on_progress)
+        entries = {entry.file: entry for entry in (*(copy.file(item) for item in named), *failed)}
+        return writer.finish(ledger=Ledger(tuple(entries[str(file)] for file in files)))
+
+
+@dataclass
+class _Copy:
+    """Moves events from sources to the writer, and counts."""
+
+    writer: StoreWriter
+    settings: ReadSettings
+    total: int
+    on_progress: Callable[[int, int], None] | None
+    done: int = 0
+    data: SeenEvents = field(default_factory=SeenEvents)
+    simulation: dict[str, SeenEvents] = field(default_factory=dict)
+
+    def file(self, item: _Input) -> LedgerEntry:
+        read = written = 0
+        for part in item.source.iterate(self.settings.fields, self.settings.chunk):
+            kept = self._without_duplicates(Events(part.array, (item.sample,)), item)
+            self.writer.append(kept)
+            read, written = read + len(part), written + len(kept)
+            self._report(len(part))
+        return replace(item.entry, read=read, written=written, duplicated=read - written)
+
+    def _report(self, n: int) -> None:
+        self.done += n
+        if self.on_progress is not None:
+            self.on_progress(self.done, self.total)
+
+    def _without_duplicates(self, events: Events, item: _Input) -> Events:
+        if item.sample.is_data:
+            new = self.data.add(events)
+            return events if new.all() else events[new]
+        if self.settings.keep_duplicates:
+            return events
+        new = self.simulation.setdefault(item.sample.name, SeenEvents()).add(events)
+        if not new.all():
+            raise InputFileError(_repeats(events, int(np.argmin(new)), item))
+        return events
+
+
+def _repeats(events: Events, index: int, item: _Input) -> str:
+    ids = ":".join(str(events.array[name][index]) for name in ("run", "lumi", "event"))
+    return (
+        f"{item.source.path}: simulated event {ids} (run:lumi:event) has been read before: its weight would count "
+        f"twice in sample '{item.sample.name}'; leave the file out, or pass --keep-duplicates if its production "
+        "reuses numbers"
+    )
+
+
+def _open_all(files: Sequence[Path], settings: ReadSettings) -> tuple[list[_Input], list[LedgerEntry]]:
+    registered = {} if settings.checksums is None else read_checksums(settings.checksums)
+    inputs: list[_Input] = []
+    failed: list[LedgerEntry] = []
+    for file in files:
+        try:
+            item = _open(file, settings, registered)
+        except InputFileError as error:
+            if not settings.skip_bad:
+                raise
+            size = file.stat().st_size if file.is_file() else 0
+            failed.append(LedgerEntry(str(file), size=size, error=str(error)))
+        else:
+            inputs.append(_refuse_twin(item, inputs))
+    if not inputs:
+        raise InputFileError(f"none of the {len(files)} files can be read; the first: {failed[0].error}")
+    return inputs, failed
+
+
+def _open(file: Path, settings: ReadSettings, registered: Mapping[str, str]) -> _Input:
+    source = open_source(file)
+    if isinstance(source, StoreSource):
+        raise InputFileError(f"{file}: is a store already; score it or merge it (anomalon.store.merge)")
+    entry = LedgerEntry(str(file), sha256=sha256(file), size=file.stat().st_size)
+    _check_registered(file, entry.sha256, registered)
+    parts = source.iterate(settings.fields, settings.chunk)
+    if settings.skip_bad:  # a first pass: a file that breaks in the middle leaves no events behind
+        for _ in parts:
+            pass
+    return _Input(source, source.info().samples[0], entry)
+
+
+def _refuse_twin(item: _Input, others: Sequence[_Input]) -> _Input:
+    for other in others:
+        if other.entry.sha256 == item.entry.sha256:
+            raise InputFileError(f"{item.entry.file}: the same file as {other.entry.file} (equal sha256); give it once")
+    return item
+
+
+def read_checksums(path: str | Path) -> dict[str, str]:
+    """Hashes by file name, from a file in the form of ``sha256sum``: ``HASH  NAME`` per line.
+
+    Raises:
+        InputFileError: the file is missing or a line has another form.
+    """
+    file = Path(path)
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputFileError(f"{file}: cannot be read as a list of checksums ({error})") from None
+    hashes: dict[str, str] = {}
+    for number, line in enumerate(lines, start=1):
+        digest, _, name = line.strip().partition(" ")
+        if line.strip() and (len(digest) != 64 or not name.strip(" *")):
+            raise InputFileError(f"{file}, line {number}: {line!r}, expected 'SHA256  NAME' as sha256sum writes it")
+        hashes[Path(name.strip(" *")).name] = digest.lower()
+    return hashes
+
+
+def _check_registered(file: Path, digest: str, registered: Mapping[str, str]) -> None:
+    expected = registered.get(file.name, digest)
+    if digest != expected:
+        raise InputFileError(
+            f"{file}: changed: its sha256 starts with {digest[:12]}, the registered one with {expected[:12]}; "
+            "copy or download it again"
+        )
+
+
+def _assign_samples(inputs: Sequence[_Input], settings: ReadSettings, *, n_failed: int) -> list[_Input]:
+    """Name and normalise the sample of every input: one for all under a process, otherwise one each."""
+    good = len(inputs) / (len(inputs) + n_failed)
+    if settings.process is not None:
+        sample = _normalised(_joined(inputs, settings.process), settings, good)
+        return [replace(item, sample=sample) for item in inputs]
+    named: list[_Input] = []
+    for item in inputs:
+        taken = {other.sample.name for other in named}
+        sample = item.sample.model_copy(update={"name": _free_name(item.sample.name, taken)})
+        named.append(replace(item, sample=_normalised(sample, settings, good)))
+    return named
+
+
+def _joined(inputs: Sequence[_Input], process: str) -> Sample:
+    """One sample of several files: sums of weights and events add up."""
+    samples = [item.sample for item in inputs]
+    data = [str(item.source.path) for item in inputs if item.sample.is_data]
+    if data and len(data) < len(inputs):
+        other = next(str(item.source.path) for item in inputs if not item.sample.is_data)
+        raise ConfigError(f"process '{process}': {data[0]} is collision data and {other} simulation; read them apart")
+    provenance = samples[0].provenance | {"files": [str(item.source.path) for item in inputs]}
+    update = {
+        "name": process,
+        "process": process,
+        "sum_gen_weights": _total(s.sum_gen_weights for s in samples),
+        "n_generated": _total(s.n_generated for s in samples),
+        "provenance": provenance | _values_of("sum_gen_weights_from", samples),
+    }
+    return samples[0].model_copy(update=update)
+
+
+def _values_of(key: str, samples: Sequence[Sample]) -> dict[str, str]:
+    values = dict.fromkeys(s.provenance[key] for s in samples if key in s.provenance)
+    return {key: "; ".join(values)} if values else {}
+
+
+def _total(values: Iterable[Any]) -> Any:
+    known = list(values)
+    return None if any(value is None for value in known) else sum(known)
+
+
+def _normalised(sample: Sample, settings: ReadSettings, good: float) -> Sample:
+    """Apply what the user said; ``good`` is the fraction of the files that could be read."""
+    if sample.is_data and settings.cross_section_pb is not None:
+        raise ConfigError(f"sample '{sample.name}' is collision data: it has no cross section; leave it out")
+    luminosity, provenance = settings.luminosity_fb, dict(sample.provenance)
+    if sample.is_data and luminosity is not None and good < 1:
+        provenance["luminosity_fb_of_all_files"] = luminosity
+        luminosity *= good
+    update = {
+        "cross_section_pb": settings.cross_section_pb,
+        "k_factor": settings.k_factor,
+        "filter_efficiency": settings.filter_efficiency,
+        "luminosity_fb": luminosity,
+        "sqrt_s_gev": settings.sqrt_s_gev,
+        "provenance": provenance,
+    }
+    return sample.model_copy(update=update)
+
+
+def _free_name(name: str, taken: set[str]) -> str:
+    numbered = (f"{name}-{i}" for i in range(2, len(taken) + 3))
+    return name if name not in taken else next(n for n in numbered if n not in taken)
