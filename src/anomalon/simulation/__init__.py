@@ -1,0 +1,29 @@
+"""Simulation: PYTHIA 8 and a parametrised detector, from the name of a process to events.
+
+>>> get_process("wz").title
+'WZ -> 3 leptons + neutrino'
+"""
+
+from __future__ import annotations
+
+from anomalon.simulation.blocks import SimulationSettings, simulate_block
+from anomalon.simulation.fakes import FakeSettings
+from anomalon.simulation.processes import PROCESSES, Parameter, Process, get_process
+from anomalon.simulation.response import PRESETS, DetectorSettings, get_detector
+from anomalon.simulation.run import Progress, Simulation, simulate
+
+__all__ = [
+    "PRESETS",
+    "PROCESSES",
+    "DetectorSettings",
+    "FakeSettings",
+    "Parameter",
+    "Process",
+    "Progress",
+    "Simulation",
+    "SimulationSettings",
+    "get_detector",
+    "get_process",
+    "simulate",
+    "simulate_block",
+]
