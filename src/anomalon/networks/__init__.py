@@ -1,0 +1,1 @@
+"""Plain torch modules: the mathematics of networks, without a trainer."""

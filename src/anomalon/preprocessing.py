@@ -1,0 +1,220 @@
+"""From features to what a model sees: logarithms, absolute values, scaling, and a fill value for what is missing.
+
+Everything is fitted on training background only and saved with the model: neither signal nor data move a scale.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from typing import Any, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from anomalon.config import Settings
+from anomalon.errors import ConfigError, ModelFileError, NotFittedError, TrainingError, suggest
+from anomalon.features.contract import Features
+
+LOGARITHMIC = ("*pt", "*mass", "m_*", "mT*", "HT", "LT", "ST", "MET")
+"""Names that are energies: steeply falling over orders of magnitude, so their logarithm is learned."""
+ABSOLUTE = ("*dphi*", "*delta_phi*")
+"""Names that are azimuthal differences: only their size means something, the sign is a convention."""
+UNTOUCHED = ("channel_*",)
+"""Names that are flags: 0 and 1 already are a scale, and a rare flag divided by its small width would explode."""
+
+Treatment = Literal["log", "absolute", "linear", "untouched"]
+Patterns = tuple[str, ...]
+Floats = npt.NDArray[np.float64]
+
+
+class PreprocessingSettings(Settings):
+    """How features become inputs. Columns are names or patterns such as ``lep*_pt``.
+
+    Attributes:
+        inputs: columns that the model sees, in this order; all of them by default.
+        log: columns of which log(1 + x) is taken.
+        absolute: columns of which the absolute value is taken.
+        untouched: columns that are never scaled.
+        standardise: whether to subtract the weighted mean and divide by the weighted standard deviation.
+        fill: input where a value is missing, after scaling; null leaves NaN, for models that can take it.
+        clip: largest absolute input: a guard against overflow, far beyond any physics.
+        mode: ``raw`` passes values on in their own units (GeV), whatever the other keys say, and only fills and clips.
+    """
+
+    inputs: Patterns | None = None
+    log: Patterns = LOGARITHMIC
+    absolute: Patterns = ABSOLUTE
+    untouched: Patterns = UNTOUCHED
+    standardise: bool = True
+    fill: float | None = 0.0
+    clip: float = Field(default=1e6, gt=0)
+    mode: Literal["standard", "raw"] = "standard"
+
+    def treatment(self, name: str) -> Treatment:
+        """What is done to a column.
+
+        >>> settings = PreprocessingSettings()
+        >>> [settings.treatment(n) for n in ("MET_pt", "A_Dr_Z", "dphi_W_MET", "channel_A")]
+        ['log', 'linear', 'absolute', 'untouched']
+        """
+        if self.mode == "raw" or _matches(name, self.untouched):
+            return "untouched"
+        if _matches(name, self.absolute):
+            return "absolute"
+        return "log" if _matches(name, self.log) else "linear"
+
+
+class _Fitted(Settings):
+    """What was learned from the training background, one entry per input."""
+
+    names: tuple[str, ...]
+    centre: tuple[float, ...]
+    scale: tuple[float, ...]
+
+
+class Preprocessing:
+    """Features -> inputs, float32 (event, input), finite for every usable event.
+
+    Args:
+        settings: what is done to which column.
+
+    >>> values = np.array([[20.0], [50.0], [90.0]], dtype=np.float32)
+    >>> features = Features(values, np.ones((3, 1), dtype=bool), ("MET_pt",))
+    >>> inputs = Preprocessing().fit(features).transform(features)
+    >>> abs(float(inputs.mean())) < 1e-6, abs(float(inputs.std()) - 1) < 1e-6
+    (True, True)
+    """
+
+    def __init__(self, settings: PreprocessingSettings | None = None) -> None:
+        self.settings = settings or PreprocessingSettings()
+        self._fitted: _Fitted | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the inputs, in order."""
+        return self._state().names
+
+    def fit(self, features: Features, weights: npt.ArrayLike | None = None) -> Self:
+        """Learn centre and scale of every input from training background, weighted with |weight|.
+
+        Raises:
+            TrainingError: there are no events, or a present value is NaN or infinite.
+            ConfigError: a configured input is not among the features.
+        """
+        chosen = self.select(features)
+        _check(chosen)
+        w = np.ones(len(chosen)) if weights is None else np.abs(np.asarray(weights, dtype=np.float64))
+        treated = self._treat(chosen)
+        moments = [self._moments(name, treated[:, k], w * chosen.mask[:, k]) for k, name in enumerate(chosen.names)]
+        self._fitted = _Fitted(
+            names=chosen.names, centre=tuple(m[0] for m in moments), scale=tuple(m[1] for m in moments)
+        )
+        return self
+
+    def transform(self, features: Features) -> npt.NDArray[np.float32]:
+        """Inputs (event, input); NaN where a present value is not finite, and where it is missing if ``fill`` is null.
+
+        Raises:
+            NotFittedError: :meth:`fit` was not called.
+            UnknownNameError: an input is not among the features.
+        """
+        state = self._state()
+        chosen = features.select(state.names)
+        scaled = (self._treat(chosen) - np.asarray(state.centre)) / np.asarray(state.scale)
+        inputs: Floats = np.clip(scaled, -self.settings.clip, self.settings.clip)
+        inputs[chosen.mask & ~np.isfinite(chosen.values)] = np.nan
+        inputs[~chosen.mask] = np.nan if self.settings.fill is None else self.settings.fill
+        result: npt.NDArray[np.float32] = inputs.astype(np.float32)
+        return result
+
+    def select(self, features: Features) -> Features:
+        """Keep the columns that the settings name.
+
+        Raises:
+            ConfigError: a name or pattern matches no column.
+        """
+        if self.settings.inputs is None:
+            return features
+        return features.select(expand(self.settings.inputs, features.names))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Settings and fitted state as plain values for JSON."""
+        return {"settings": self.settings.model_dump(mode="json"), "fitted": self._state().model_dump(mode="json")}
+
+    @classmethod
+    def from_dict(cls, values: Any) -> Self:
+        """Rebuild what :meth:`to_dict` gave.
+
+        Raises:
+            ModelFileError: the values are not those of a preprocessing.
+        """
+        try:
+            made = cls(PreprocessingSettings.parse(values["settings"], where="preprocessing.settings"))
+            made._fitted = _Fitted.parse(values["fitted"], where="preprocessing.fitted")
+        except (ConfigError, KeyError, TypeError) as error:
+            raise ModelFileError(f"saved preprocessing is damaged: {error}") from None
+        if not len(made.names) == len(made._fitted.centre) == len(made._fitted.scale):
+            raise ModelFileError("saved preprocessing is damaged: names, centres and scales differ in number")
+        return made
+
+    def _state(self) -> _Fitted:
+        if self._fitted is None:
+            raise NotFittedError("preprocessing is not fitted: call fit(training background) first")
+        return self._fitted
+
+    def _treat(self, features: Features) -> Floats:
+        values = features.values.astype(np.float64)
+        for k, name in enumerate(features.names):
+            treatment = self.settings.treatment(name)
+            if treatment == "log":
+                values[:, k] = np.log1p(np.maximum(values[:, k], 0.0))
+            elif treatment == "absolute":
+                values[:, k] = np.abs(values[:, k])
+        return values
+
+    def _moments(self, name: str, values: Floats, weights: Floats) -> tuple[float, float]:
+        """Weighted mean and standard deviation; a constant column has scale 1, a column without values centre 0."""
+        total = weights.sum()
+        if not self.settings.standardise or self.settings.treatment(name) == "untouched" or not total > 0:
+            return 0.0, 1.0
+        present = weights > 0
+        x, w = values[present], weights[present] / total
+        mean = float(w @ x)
+        deviation = float(np.sqrt(w @ (x - mean) ** 2))
+        return mean, deviation if deviation > 1e-6 * max(1.0, abs(mean)) else 1.0
+
+
+def expand(patterns: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
+    """Names that patterns stand for, each once, in the order of the patterns.
+
+    Raises:
+        ConfigError: a pattern matches no name; the message suggests near ones.
+
+    >>> expand(["MET_pt", "lep*"], ["lep1_pt", "lep2_pt", "MET_pt"])
+    ('MET_pt', 'lep1_pt', 'lep2_pt')
+    """
+    found: list[str] = []
+    for pattern in patterns:
+        hits = [name for name in names if fnmatchcase(name, pattern)]
+        if not hits:
+            raise ConfigError(f"inputs: no feature '{pattern}'; {suggest(pattern, names)}")
+        found += hits
+    return tuple(dict.fromkeys(found))
+
+
+def _matches(name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _check(features: Features) -> None:
+    if not len(features):
+        raise TrainingError("no events to fit the preprocessing on: the training background is empty")
+    broken = features.not_finite()
+    if broken:
+        counts = ", ".join(f"{name}: {n}" for name, n in broken.items())
+        raise TrainingError(
+            f"values that are NaN or infinite among {len(features)} training events ({counts}): "
+            "leave those events out (Features.usable())"
+        )
