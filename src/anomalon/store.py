@@ -96,18 +96,6 @@ class StoreWriter:
         while self._buffered >= self._shard_size:
             self._flush(self._shard_size)
 
-    def mark(self) -> int:
-        """Close the current shard and return a position for :meth:`rollback`."""
-        self._flush()
-        return len(self._shards)
-
-    def rollback(self, mark: int) -> None:
-        """Forget the events appended since ``mark``."""
-        self._buffer.clear()
-        for shard in self._shards[mark:]:
-            (self._folder / shard.file).unlink()
-        del self._shards[mark:]
-
     def finish(self, samples: Sequence[Sample] | None = None, ledger: Ledger | None = None) -> Store:
         """Write the manifest, move the store to its final name and return it.
 
@@ -161,7 +149,9 @@ class StoreWriter:
 
     def _write(self, array: ak.Array) -> None:
         file = self._folder / f"shard-{len(self._shards):05d}.parquet"
-        ak.to_parquet(ak.to_packed(array), file, compression="zstd")
+        # zipped anew: otherwise the bytes, and the hash, would tell how often the events had been joined
+        table = ak.zip({name: ak.to_packed(array[name]) for name in array.fields}, depth_limit=1)
+        ak.to_parquet(table, file, compression="zstd")
         self._shards.append(Shard(file.name, len(array), file.stat().st_size, sha256(file), _columns(array)))
 
     def _final_samples(self, samples: Sequence[Sample] | None) -> tuple[Sample, ...]:
@@ -209,8 +199,9 @@ class Store:
     @property
     def fields(self) -> tuple[str, ...]:
         """Dotted names of the columns, such as ``electrons.pt``, ``met.phi``, ``run``."""
-        common = set.intersection(*(set(s.fields) for s in self.shards)) | set(self._factors())
-        return tuple(dict.fromkeys(name for s in self.shards for name in s.fields if name in common))
+        shards = [s for s in self.shards if s.events] or self.shards
+        common = set.intersection(*(set(s.fields) for s in shards)) | set(self._factors())
+        return tuple(dict.fromkeys(name for s in shards for name in s.fields if name in common))
 
     def iterate(self, fields: Iterable[str] | None = None, chunk: int | None = None) -> Iterator[Events]:
         """Yield the events in order; only the columns asked for are read.

@@ -120,7 +120,7 @@ def looked_for(field: str) -> str:
 
 
 def missing(branches: Collection[str], *, is_data: bool) -> dict[str, str]:
-    """Fields that these branches cannot fill: name -> the branches looked for; a collection without any column is one."""
+    """Fields that these branches cannot fill, and the branches looked for; a collection without any column is one."""
     have = available(branches)
     heads = {field.partition(".")[0] for field in have}
     lost: dict[str, str] = {}
