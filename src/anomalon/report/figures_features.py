@@ -1,0 +1,198 @@
+"""Figures of the inputs: densities of signal and background, and how the features hang together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from anomalon.report.binning import Bins, Histogram, feature_bins, histogram
+from anomalon.report.labels import Label, label
+from anomalon.report.records import Floats, Group, coloured, of_role
+from anomalon.report.style import INK, LINES, MUTED, Heading, drawing, legend_above, new_axes, new_panels, write_heading
+
+LOG_KINDS = ("energy",)
+
+
+def density_figure(name: str, groups: Sequence[Group], heading: Heading | None = None) -> Figure:
+    """Densities of one feature: stacked backgrounds of unit area, every signal of unit area over them.
+
+    Values that are not finite are left out; the legend gives their fraction per process.
+    """
+    with drawing():
+        figure, axes = new_axes()
+        _draw_densities(axes, label(name), coloured(groups), detailed=True)
+        legend_above(axes, columns=2)
+        write_heading(axes, heading)
+        return figure
+
+
+def density_pages(
+    columns: Sequence[tuple[str, Sequence[Group]]], heading: Heading | None = None, per_page: int = 12
+) -> Iterator[Figure]:
+    """Densities of many features, three by four panels a page."""
+    for start in range(0, len(columns), per_page):
+        yield _density_page(columns[start : start + per_page], heading)
+
+
+def _density_page(columns: Sequence[tuple[str, Sequence[Group]]], heading: Heading | None) -> Figure:
+    with drawing():
+        rows = -(-len(columns) // 3)
+        figure, grid = new_panels(rows, 3, panel=(3.7, 2.7), top=1.05)
+        flat = [axes for row in grid for axes in row]
+        for axes, (name, groups) in zip(flat, columns, strict=False):
+            _draw_densities(axes, label(name), coloured(groups), detailed=False)
+        for axes in flat[len(columns) :]:
+            axes.set_axis_off()
+        handles, names = flat[0].get_legend_handles_labels()
+        figure.legend(handles, names, loc="upper center", ncols=5, bbox_to_anchor=(0.5, 1.0))
+        if heading is not None:
+            write_heading(flat[0], heading, right=False)
+            flat[2].text(1, 1.02, heading.right, transform=flat[2].transAxes, fontsize=12.5, va="bottom", ha="right")
+        return figure
+
+
+def _draw_densities(axes: Axes, what: Label, groups: Sequence[Group], *, detailed: bool) -> None:
+    bins = feature_bins(groups, what.kind)
+    background = [g for g in groups if g.role == "background"]
+    _stack(axes, background, bins, detailed=detailed)
+    for i, group in enumerate(g for g in groups if g.role != "background"):
+        filled = histogram(group.values, group.weights, bins).density()
+        style = LINES[i % len(LINES)]
+        axes.stairs(filled.values, bins.edges, color=group.colour, ls=style, lw=2, label=_name(group, detailed))
+    _finish(axes, what, bins, is_log=what.kind in LOG_KINDS)
+    notes = [bins.note, "" if detailed else _missing(groups)]
+    axes.text(0.97, 0.86, "\n".join(n for n in notes if n), transform=axes.transAxes, **_NOTE) if not detailed else (
+        axes.text(0.97, 0.03, bins.note, transform=axes.transAxes, **(_NOTE | {"va": "bottom"}))
+    )
+
+
+_NOTE = {"ha": "right", "va": "center", "fontsize": 9.5, "color": MUTED}
+
+
+def _stack(axes: Axes, groups: Sequence[Group], bins: Bins, *, detailed: bool) -> None:
+    """Backgrounds stacked to unit area together, with the statistical band of their sum."""
+    filled = [histogram(g.values, g.weights, bins) for g in groups]
+    total = Histogram(
+        np.sum([h.values for h in filled], axis=0), np.sqrt(np.sum([h.errors**2 for h in filled], axis=0)), bins.edges
+    )
+    if not groups or not total.values.sum() > 0:
+        return
+    scale, below = 1 / (total.values.sum() * np.diff(bins.edges)), np.zeros(len(total.values))
+    for group, h in zip(groups, filled, strict=True):
+        above = below + h.values * scale
+        axes.stairs(
+            above, bins.edges, baseline=below, fill=True, color=group.colour, lw=0, label=_name(group, detailed)
+        )
+        below = above
+    density = total.density()
+    axes.stairs(density.values, bins.edges, color=INK, lw=0.8)
+    band = {"hatch": "//////", "facecolor": "none", "edgecolor": "#555555", "lw": 0, "fill": True}
+    axes.stairs(
+        density.values + density.errors,
+        bins.edges,
+        baseline=density.values - density.errors,
+        label="Stat. unc.",
+        **band,
+    )
+
+
+def _finish(axes: Axes, what: Label, bins: Bins, *, is_log: bool) -> None:
+    axes.set_xlim(bins.edges[0], bins.edges[-1])
+    axes.set_xlabel(what.axis)
+    width = float(bins.edges[1] - bins.edges[0])
+    axes.set_ylabel(f"Density [1/{what.unit}]" if what.unit else ("Fraction" if width == 1 else "Density"))
+    if what.kind == "flag":
+        axes.set_xticks([0, 1], ["no", "yes"])
+        axes.minorticks_off()
+    top = max((float(np.nanmax(p.get_data().values)) for p in axes.patches if hasattr(p, "get_data")), default=1.0)
+    if is_log and top > 0:
+        axes.set_yscale("log")
+        axes.set_ylim(top * 1e-4, top * 5)
+    else:
+        axes.set_ylim(0, top * 1.3 or 1)
+
+
+def _name(group: Group, detailed: bool) -> str:
+    return f"{group.label} ({group.missing:.0%} missing)" if detailed and group.missing > 0 else group.label
+
+
+def _missing(groups: Sequence[Group]) -> str:
+    parts = []
+    for role, name in (("background", "bkg"), ("signal", "sig")):
+        chosen = of_role(groups, role)  # type: ignore[arg-type]  # the literals above are roles
+        n = sum(len(g.values) for g in chosen)
+        share = sum(g.missing * len(g.values) for g in chosen) / n if n else 0.0
+        if share > 0:
+            parts.append(f"{name} {share:.0%}")
+    return f"missing: {', '.join(parts)}" if parts else ""
+
+
+def weighted_correlation(values: Floats, weights: Floats) -> Floats:
+    """Weighted Pearson correlation of every pair of columns over the events that have both.
+
+    Args:
+        values: shape (event, feature), NaN where missing.
+        weights: shape (event,).
+
+    Returns:
+        Shape (feature, feature); NaN where fewer than three events have both or one of them is constant.
+
+    >>> weighted_correlation(np.array([[0.0, 1.0], [1.0, 0.0], [2.0, -1.0]]), np.ones(3)).round(3).tolist()
+    [[1.0, -1.0], [-1.0, 1.0]]
+    """
+    here = np.isfinite(values)
+    m = here.astype(np.float64)
+    centre = np.nanmean(np.where(here, values, np.nan), axis=0, where=here) if len(values) else 0.0
+    x = np.where(here, values - np.nan_to_num(centre), 0.0)
+    w = np.asarray(weights, dtype=np.float64)[:, None]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        total = (w * m).T @ m
+        mean = (w * x).T @ m / total
+        variance = (w * x * x).T @ m / total - mean**2
+        covariance = (w * x).T @ x / total - mean * mean.T
+        result = covariance / np.sqrt(variance * variance.T)
+    scale = (w * x * x).T @ m / np.where(total != 0, total, 1)
+    constant = (variance <= 1e-9 * scale) | ((m.T @ m) < 3) | ~(total > 0)
+    return np.asarray(np.where(constant | constant.T, np.nan, np.clip(result, -1, 1)))
+
+
+def correlation_figure(values: Floats, weights: Floats, names: Sequence[str], heading: Heading | None = None) -> Figure:
+    """Correlation matrix in per cent; pairs without common events stay blank, empty columns are left out.
+
+    Args:
+        values: shape (event, feature), NaN where missing.
+        weights: shape (event,).
+        names: one per column.
+        heading: the line above.
+    """
+    matrix = weighted_correlation(values, weights)
+    keep = np.isfinite(np.diag(matrix))
+    matrix, kept = matrix[np.ix_(keep, keep)], [label(n).symbol for n, k in zip(names, keep, strict=True) if k]
+    with drawing():
+        size = max(4.0, 0.34 * len(kept))
+        figure = Figure(figsize=(size + 3.4, size + 2.4))
+        axes = figure.add_axes((2.0 / (size + 3.4), 1.9 / (size + 2.4), size / (size + 3.4), size / (size + 2.4)))
+        image = axes.imshow(matrix, cmap="RdBu_r", vmin=-1, vmax=1, interpolation="nearest")
+        bar = figure.add_axes(
+            ((size + 2.2) / (size + 3.4), 1.9 / (size + 2.4), 0.25 / (size + 3.4), size / (size + 2.4))
+        )
+        figure.colorbar(image, cax=bar, label="Correlation (background)")
+        _label_cells(axes, matrix, kept)
+        write_heading(axes, heading)
+        return figure
+
+
+def _label_cells(axes: Axes, matrix: Floats, names: Sequence[str]) -> None:
+    axes.set_xticks(range(len(names)), names, rotation=90, fontsize=10.5)
+    axes.set_yticks(range(len(names)), names, fontsize=10.5)
+    axes.tick_params(which="both", length=0)
+    axes.minorticks_off()
+    axes.set_facecolor("#f0f0f0")
+    fontsize = 7.0 if len(names) > 14 else 10.0
+    for (row, column), value in np.ndenumerate(matrix):
+        if abs(value) >= 0.05:
+            colour = "white" if abs(value) > 0.6 else INK
+            axes.text(column, row, f"{100 * value:.0f}", ha="center", va="center", fontsize=fontsize, color=colour)

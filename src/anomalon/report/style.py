@@ -1,0 +1,165 @@
+"""The look of every figure: ticks inward on all sides, large type, units, colours that all eyes can tell apart.
+
+Figures are made without pyplot, so nothing global is opened or has to be closed. Margins are set in inches:
+automatic layout takes longer than drawing on figures of many panels.
+
+Colours: Petroff, arXiv:2107.02270, the palettes that CMS recommends.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+BACKGROUND_COLOURS = ("#92dadd", "#94a4a2", "#3f90da", "#b9ac70", "#717581", "#a96b59")
+SIGNAL_COLOURS = ("#bd1f01", "#832db6", "#e76300", "#111111", "#ffa90e")
+DETECTOR_COLOURS = ("#3f90da", "#ffa90e", "#bd1f01", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#92dadd")
+LINES = ("-", "--", "-.", ":")
+INK = "#1a1a1a"
+MUTED = "#717581"
+
+_RC: dict[str, Any] = {
+    "font.size": 13.0,
+    "axes.labelsize": 15.0,
+    "axes.titlesize": 14.0,
+    "axes.linewidth": 1.1,
+    "axes.edgecolor": INK,
+    "axes.formatter.use_mathtext": True,
+    "axes.unicode_minus": True,
+    "xtick.labelsize": 12.5,
+    "ytick.labelsize": 12.5,
+    "xtick.major.size": 7.0,
+    "ytick.major.size": 7.0,
+    "xtick.minor.size": 3.5,
+    "ytick.minor.size": 3.5,
+    "xtick.major.pad": 5.0,
+    "legend.fontsize": 11.5,
+    "legend.frameon": False,
+    "legend.handlelength": 1.6,
+    "legend.borderaxespad": 0.6,
+    "legend.columnspacing": 1.2,
+    "legend.labelspacing": 0.35,
+    "lines.linewidth": 1.8,
+    "hatch.linewidth": 0.6,
+    "savefig.facecolor": "white",
+    "figure.facecolor": "white",
+}
+
+
+@dataclass(frozen=True)
+class Heading:
+    """The line above the axes: whose data, and how much of it.
+
+    >>> Heading(luminosity_fb=140.0).right
+    '140 fb$^{-1}$ (13 TeV)'
+    """
+
+    luminosity_fb: float | None = None
+    energy_tev: float | None = 13.0
+    experiment: str = ""
+    status: str = "Simulation"
+
+    @property
+    def right(self) -> str:
+        """Luminosity and energy."""
+        luminosity = f"{self.luminosity_fb:.4g} fb$^{{-1}}$" if self.luminosity_fb is not None else ""
+        energy = f"{self.energy_tev:g} TeV" if self.energy_tev is not None else ""
+        return f"{luminosity} ({energy})" if luminosity and energy else luminosity or energy
+
+
+@cache
+def _settings() -> dict[str, Any]:
+    # mplhep registers its fonts when it is imported; half a second that only a drawing needs
+    from mplhep import style  # noqa: PLC0415
+
+    return {**style.CMS, **_RC}
+
+
+@contextmanager
+def drawing() -> Iterator[None]:
+    """Settings in force while a figure is made or written; those of the caller come back afterwards."""
+    with mpl.rc_context(_settings()):
+        yield
+
+
+def new_panels(
+    rows: int, columns: int, *, panel: tuple[float, float], sharey: bool | Literal["row"] = False, top: float = 0.45
+) -> tuple[Figure, list[list[Axes]]]:
+    """A figure of panels of a fixed size in inches, with room for labels; axes by row and column."""
+    left, right, bottom, gap = 1.0, 0.25, 0.75, (0.25 if sharey else 0.85)
+    width = left + right + columns * panel[0] + (columns - 1) * gap
+    height = top + bottom + rows * panel[1] + (rows - 1) * 0.85
+    figure = Figure(figsize=(width, height))
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(rows, columns, squeeze=False, sharey=sharey)
+    figure.subplots_adjust(
+        left=left / width,
+        right=1 - right / width,
+        bottom=bottom / height,
+        top=1 - top / height,
+        wspace=gap / panel[0],
+        hspace=0.85 / panel[1],
+    )
+    return figure, [list(row) for row in axes]
+
+
+def new_axes(width: float = 6.0, height: float = 4.6) -> tuple[Figure, Axes]:
+    """A figure with one pair of axes of this size in inches."""
+    figure, axes = new_panels(1, 1, panel=(width, height))
+    return figure, axes[0][0]
+
+
+def write_heading(axes: Axes, heading: Heading | None, *, right: bool = True) -> None:
+    """Write experiment and status top left, luminosity and energy top right of the axes."""
+    if heading is None:
+        return
+    name = rf"$\bf{{{heading.experiment}}}$ " if heading.experiment else ""
+    axes.text(0, 1.015, f"{name}{heading.status}", transform=axes.transAxes, fontsize=12.5, va="bottom", style="italic")
+    if right:
+        axes.text(1, 1.015, heading.right, transform=axes.transAxes, fontsize=12.5, va="bottom", ha="right")
+
+
+def make_room(axes: Axes, rows: int, fontsize: float = 11.5) -> None:
+    """Raise the upper end of the y axis so that a legend of so many rows stands above the data."""
+    figure = axes.get_figure()
+    height = axes.get_position().height * (figure.get_figheight() if figure else 5.0)
+    share = min((rows * fontsize * 1.4 + 14) / 72 / height, 0.6)
+    low, high = axes.get_ylim()
+    if axes.get_yscale() == "log":
+        axes.set_ylim(low, low * float(np.power(high / low, 1 / (1 - share))))
+    else:
+        axes.set_ylim(low, low + (high - low) / (1 - share))
+
+
+def legend_above(axes: Axes, columns: int = 2, **options: Any) -> None:
+    """Draw the legend at the top of the axes, above the data."""
+    handles, labels = axes.get_legend_handles_labels()
+    if handles:
+        make_room(axes, -(-len(labels) // columns))
+        axes.legend(handles, labels, loc="upper left", ncols=columns, **options)
+
+
+def to_png(figure: Figure, dpi: float = 150.0) -> bytes:
+    """The figure as PNG."""
+    buffer = io.BytesIO()
+    with drawing():
+        figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def to_pdf(figure: Figure) -> bytes:
+    """The figure as PDF, without a date, so that the same figure gives the same file."""
+    buffer = io.BytesIO()
+    with drawing():
+        figure.savefig(buffer, format="pdf", dpi=150, metadata={"CreationDate": None})
+    return buffer.getvalue()
