@@ -12,7 +12,7 @@ jets + muons in acceptance that failed + scaled and smeared soft momentum).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import awkward as ak
 import numpy as np
@@ -89,7 +89,7 @@ def reconstruct(
         skim_leptons: events with fewer leptons are dropped before the jets are built, which is most of the work.
     """
     streams = dict(zip(("leptons", "photons", "jets", "met"), rng.spawn(4), strict=True))
-    seen = particles[_is_seen(particles, detector)]
+    seen = _merge_electrons(particles[_is_seen(particles, detector)], detector.merging_cone)
     found, used = _leptons_and_photons(seen, detector, streams)
     n_leptons = found["electrons"].counts(seen.n_events) + found["muons"].counts(seen.n_events)
     keep = n_leptons >= skim_leptons
@@ -117,6 +117,16 @@ def met_objects(met_x: Floats, met_y: Floats) -> ak.Array:
 def _is_seen(particles: Particles, detector: DetectorSettings) -> Mask:
     reach = np.where(np.abs(particles.pdg_id) == _MUON, detector.met.muon_eta_max, detector.met.eta_max)
     return np.asarray(np.abs(particles.eta) < reach)
+
+
+def _merge_electrons(seen: Particles, cone: float) -> Particles:
+    """Call an electron that is close to a harder one a photon: it is clustered, isolated and dressed like one."""
+    electrons = np.flatnonzero(np.abs(seen.pdg_id) == _ELECTRON)
+    i, j = close_pairs(_at(seen, electrons), _at(seen, electrons), cone)
+    softer = electrons[i[seen.pt[electrons[i]] < seen.pt[electrons[j]]]]
+    pdg_id = seen.pdg_id.copy()
+    pdg_id[softer] = _PHOTON
+    return replace(seen, pdg_id=pdg_id)
 
 
 def _leptons_and_photons(

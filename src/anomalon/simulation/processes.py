@@ -8,7 +8,6 @@ events, because the recoil against radiation comes later), so none is applied.
 
 from __future__ import annotations
 
-import difflib
 import re
 from importlib import resources
 from typing import Self
@@ -24,16 +23,17 @@ BRANCHING_RATIOS = {23: (0.0673, 0.1010), 24: (0.2160, 0.3241)}
 
 
 class Parameter(Settings):
-    """A number that a process leaves to the user."""
+    """A number that a process leaves to the user; a ``switch`` is 0 or 1."""
 
     title: str
     default: float
     minimum: float
     maximum: float
     unit: str = "GeV"
+    switch: bool = False
 
 
-_TAUS = Parameter(title="1 adds the tau channel of W and Z", default=0, minimum=0, maximum=1, unit="")
+_TAUS = Parameter(title="1 adds the tau channel of W and Z", default=0, minimum=0, maximum=1, unit="", switch=True)
 
 
 class Process(Settings):
@@ -97,11 +97,19 @@ class Process(Settings):
         return factor
 
     def commands(self) -> tuple[str, ...]:
-        """PYTHIA strings with the parameters filled in."""
+        """PYTHIA strings with the parameters filled in.
+
+        Raises:
+            ConfigError: a placeholder is no parameter.
+        """
         words: dict[str, str] = {name: f"{value:g}" for name, value in self.chosen.items()}
         words |= {f"half_{name}": f"{0.5 * value:g}" for name, value in self.chosen.items()}
         words["leptons"] = "11 13 15" if self.chosen.get("taus") else "11 13"
-        return tuple(line.format(**words) for line in self.settings)
+        try:
+            return tuple(line.format(**words) for line in self.settings)
+        except KeyError as error:
+            word = str(error.args[0])
+            raise ConfigError(f"process '{self.name}': {{{word}}} is no parameter; {suggest(word, words)}") from None
 
     def slha_text(self) -> str:
         """Spectrum and decay tables with the masses filled in; empty where the process needs none."""
@@ -136,15 +144,14 @@ def get_process(name: str, **parameters: float) -> Process:
 
     >>> get_process("wprime-wz(mass=3000)").chosen["mass"]
     3000.0
-    >>> get_process("wzz")
+    >>> get_process("drell-yang")
     Traceback (most recent call last):
     ...
-    anomalon.errors.UnknownNameError: no process 'wzz'; did you mean 'wz'?
+    anomalon.errors.UnknownNameError: no process 'drell-yang'; did you mean 'drell-yan'?
     """
     base, inside = _parse(name)
     if base not in PROCESSES:
-        near = difflib.get_close_matches(base, PROCESSES, n=1, cutoff=0.6) or list(PROCESSES)
-        raise UnknownNameError(f"no process '{base}'; {suggest(base, near)}")
+        raise UnknownNameError(f"no process '{base}'; {suggest(base, PROCESSES)}")
     return PROCESSES[base].with_values(**(inside | parameters))
 
 
@@ -160,9 +167,11 @@ def _parse(name: str) -> tuple[str, dict[str, float]]:
 
 
 def _check_range(process: str, name: str, value: float, allowed: Parameter) -> None:
+    between = f"{allowed.minimum:g} to {allowed.maximum:g} {allowed.unit}".strip()
     if not allowed.minimum <= value <= allowed.maximum:
-        between = f"{allowed.minimum:g} to {allowed.maximum:g} {allowed.unit}".strip()
         raise ConfigError(f"process '{process}': {name} = {value:g} is out of range; allowed: {between}")
+    if allowed.switch and value not in (0, 1):
+        raise ConfigError(f"process '{process}': {name} = {value:g} is a switch; allowed: 0 or 1")
 
 
 def _check_masses(process: Process) -> None:

@@ -88,6 +88,7 @@ class DetectorSettings(Settings):
             electrons and muons do not count, so that the two of a fast Z do not veto each other.
         isolation_pt_min: particles below this pT in GeV do not count.
         dressing_cone: photons this close belong to the electron (bremsstrahlung).
+        merging_cone: two electrons this close make one cluster, as from a photon that converts.
         nonprompt_efficiency: extra efficiency of isolated leptons from hadron decays: the impact-parameter cut.
     """
 
@@ -101,6 +102,7 @@ class DetectorSettings(Settings):
     isolation_max: float = Field(default=0.15, gt=0)
     isolation_pt_min: float = 0.5
     dressing_cone: float = 0.1
+    merging_cone: float = 0.04
     nonprompt_efficiency: float = Field(default=0.3, ge=0, le=1)
 
     @model_validator(mode="after")
