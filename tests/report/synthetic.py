@@ -28,7 +28,7 @@ from anomalon.search.results import (
 )
 
 ROLES = {"WZ": "background", "ZZ": "background", "Drell-Yan": "background", "wprime": "signal", "c1n2_450": "signal"}
-TITLES = {"wprime": "W' → WZ → 3ℓν, 2 TeV", "c1n2_450": "Chargino-neutralino (450, 300) GeV"}
+TITLES = {"wprime": "W' → WZ → 3 leptons, 2 TeV", "c1n2_450": "Chargino-neutralino (450, 300) GeV"}
 DETECTORS = {
     "autoencoder": ("Autoencoder", "detector", 1.3),
     "isolation-forest": ("Isolation forest", "detector", 1.0),
@@ -98,8 +98,8 @@ def detector(name: str) -> DetectorSummary:
 
 def candidate(rank: int, process: str = "wprime") -> Candidate:
     return Candidate(
-        rank=rank, run=1, lumi=10 + rank, event=123456 + rank, sample=process, process=process, role="signal", weight=0.01,
-        score=40.0 - rank, background_fraction_above=0.0001 * rank,
+        rank=rank, run=1, lumi=10 + rank, event=123456 + rank, sample=process, process=process, role="signal",
+        weight=0.01, score=40.0 - rank, background_fraction_above=0.0001 * rank,
         drivers=(Driver(feature="MET_pt", value=812.3, share=0.61), Driver(feature="nJet", value=2.0, share=0.12)),
     )  # fmt: skip
 
@@ -124,8 +124,8 @@ def cutflow() -> tuple[dict[str, Any], ...]:
 
 def make_results(**changes: Any) -> SearchResults:
     signals = [name for name, role in ROLES.items() if role == "signal"]
-    ledger = {"file": "pythia:wz seed 1", "read": 10, "written": 7, "cut": 2, "duplicated": 0, "skipped": {"NaN in pt": 1},
-              "error": ""}  # fmt: skip
+    ledger = {"file": "pythia:wz seed 1", "read": 10, "written": 7, "cut": 2, "duplicated": 0, "error": "",
+              "skipped": {"NaN in pt": 1}}  # fmt: skip
     complete = SearchResults(
         anomalon_version="0.1.0", title="Search for anomalous trilepton events", luminosity_fb=140.0, seed=1,
         main_detector="autoencoder", notes=("Multi-parton interactions OFF.",),

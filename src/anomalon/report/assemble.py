@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -94,7 +94,7 @@ def search_figures(
 def _performance_figures(results: SearchResults, heading: Heading) -> Iterator[FigureEntry]:
     if results.evaluations:
         text = (
-            "Area under the ROC curve (top, on an axis logarithmic in 1 − AUC) and signal efficiency at a background "
+            "Area under the ROC curve (top, on an axis logarithmic in 1 - AUC) and signal efficiency at a background "
             "efficiency of 10⁻² (bottom) on test events with 68 % intervals. Dashed line: MET alone. Below the line: "
             "baselines; the best single variable is chosen with the signal's labels, and the supervised bound is "
             "trained on the signal."

@@ -76,7 +76,9 @@ def feature_bins(groups: Sequence[Group], kind: Kind, count: int = 40) -> Bins:
     elif kind == "count":
         edges = np.arange(min(math.floor(low), 0) - 0.5, min(high, 14) + 1)
     else:
-        edges = np.linspace(*_range(present, from_zero=kind in ("energy", "angle") and low >= 0), count + 1)
+        edges = np.linspace(
+            *_range(present, from_zero=kind in ("energy", "angle") and low >= 0), _count(present, count)
+        )
     return Bins(edges, overflow=high > edges[-1], underflow=low < edges[0])
 
 
@@ -86,7 +88,7 @@ def score_bins(groups: Sequence[Group], count: int = 60) -> Bins:
     if len(values) == 0:
         return Bins(np.linspace(0.0, 1.0, 2))
     if is_logarithmic(values):
-        low = float(np.quantile(values, 0.001))
+        low = float(np.quantile(values, 0.0005))
         return Bins(np.geomspace(low, values.max() * 1.01, count + 1), underflow=bool(values.min() < low))
     low, high = float(values.min()), float(values.max())
     return Bins(np.linspace(low, high if high > low else low + 1, count + 1))
@@ -98,9 +100,16 @@ def is_logarithmic(scores: Floats) -> bool:
     return bool(len(finite) and finite.min() > 0 and finite.max() > 30 * np.quantile(finite, 0.01))
 
 
+def _count(present: Sequence[Floats], most: int) -> int:
+    """Edges: fewer for few events, so that the largest group has some 25 per bin."""
+    return 1 + int(np.clip(max(len(v) for v in present) / 25, 12, most))
+
+
 def _range(present: Sequence[Floats], *, from_zero: bool) -> tuple[float, float]:
     low = 0.0 if from_zero else min(float(np.quantile(v, 0.005)) for v in present)
     high = max(float(np.quantile(v, 0.99)) for v in present)
+    lowest = min(float(np.quantile(v, 0.005)) for v in present)
+    low = lowest if from_zero and lowest > 0.5 * high else low
     if not high > low:
         return low - 0.5, low + 0.5
     step = 10.0 ** math.floor(math.log10((high - low) / 2))

@@ -11,7 +11,20 @@ from matplotlib.figure import Figure
 from anomalon.report.binning import Bins, Histogram, feature_bins, histogram
 from anomalon.report.labels import Label, label
 from anomalon.report.records import Floats, Group, coloured, of_role
-from anomalon.report.style import INK, LINES, MUTED, Heading, drawing, legend_above, new_axes, new_panels, write_heading
+from anomalon.report.style import (
+    INK,
+    LINES,
+    MUTED,
+    Heading,
+    drawing,
+    legend_above,
+    new_axes,
+    new_panels,
+    note_in_legend,
+    statistical_band,
+    write_heading,
+)
+from anomalon.search.results import Role
 
 LOG_KINDS = ("energy",)
 
@@ -47,7 +60,7 @@ def _density_page(columns: Sequence[tuple[str, Sequence[Group]]], heading: Headi
         for axes in flat[len(columns) :]:
             axes.set_axis_off()
         handles, names = flat[0].get_legend_handles_labels()
-        figure.legend(handles, names, loc="upper center", ncols=5, bbox_to_anchor=(0.5, 1.0))
+        figure.legend(handles, names, loc="upper center", ncols=min(len(names), 6) or 1, bbox_to_anchor=(0.5, 1.0))
         if heading is not None:
             write_heading(flat[0], heading, right=False)
             flat[2].text(1, 1.02, heading.right, transform=flat[2].transAxes, fontsize=12.5, va="bottom", ha="right")
@@ -63,13 +76,11 @@ def _draw_densities(axes: Axes, what: Label, groups: Sequence[Group], *, detaile
         style = LINES[i % len(LINES)]
         axes.stairs(filled.values, bins.edges, color=group.colour, ls=style, lw=2, label=_name(group, detailed))
     _finish(axes, what, bins, is_log=what.kind in LOG_KINDS)
-    notes = [bins.note, "" if detailed else _missing(groups)]
-    axes.text(0.97, 0.86, "\n".join(n for n in notes if n), transform=axes.transAxes, **_NOTE) if not detailed else (
-        axes.text(0.97, 0.03, bins.note, transform=axes.transAxes, **(_NOTE | {"va": "bottom"}))
-    )
-
-
-_NOTE = {"ha": "right", "va": "center", "fontsize": 9.5, "color": MUTED}
+    if detailed:
+        note_in_legend(axes, bins.note)
+    else:
+        note = "\n".join(part for part in (bins.note, _missing(groups)) if part)
+        axes.text(0.97, 0.96, note, transform=axes.transAxes, ha="right", va="top", fontsize=9.5, color=MUTED)
 
 
 def _stack(axes: Axes, groups: Sequence[Group], bins: Bins, *, detailed: bool) -> None:
@@ -89,14 +100,7 @@ def _stack(axes: Axes, groups: Sequence[Group], bins: Bins, *, detailed: bool) -
         below = above
     density = total.density()
     axes.stairs(density.values, bins.edges, color=INK, lw=0.8)
-    band = {"hatch": "//////", "facecolor": "none", "edgecolor": "#555555", "lw": 0, "fill": True}
-    axes.stairs(
-        density.values + density.errors,
-        bins.edges,
-        baseline=density.values - density.errors,
-        label="Stat. unc.",
-        **band,
-    )
+    statistical_band(axes, density.values - density.errors, density.values + density.errors, bins.edges)
 
 
 def _finish(axes: Axes, what: Label, bins: Bins, *, is_log: bool) -> None:
@@ -110,9 +114,9 @@ def _finish(axes: Axes, what: Label, bins: Bins, *, is_log: bool) -> None:
     top = max((float(np.nanmax(p.get_data().values)) for p in axes.patches if hasattr(p, "get_data")), default=1.0)
     if is_log and top > 0:
         axes.set_yscale("log")
-        axes.set_ylim(top * 1e-4, top * 5)
+        axes.set_ylim(top * 1e-4, top * 15)
     else:
-        axes.set_ylim(0, top * 1.3 or 1)
+        axes.set_ylim(0, top * 1.4 or 1)
 
 
 def _name(group: Group, detailed: bool) -> str:
@@ -121,8 +125,9 @@ def _name(group: Group, detailed: bool) -> str:
 
 def _missing(groups: Sequence[Group]) -> str:
     parts = []
-    for role, name in (("background", "bkg"), ("signal", "sig")):
-        chosen = of_role(groups, role)  # type: ignore[arg-type]  # the literals above are roles
+    names: tuple[tuple[Role, str], ...] = (("background", "bkg"), ("signal", "sig"))
+    for role, name in names:
+        chosen = of_role(groups, role)
         n = sum(len(g.values) for g in chosen)
         share = sum(g.missing * len(g.values) for g in chosen) / n if n else 0.0
         if share > 0:
@@ -190,7 +195,7 @@ def _label_cells(axes: Axes, matrix: Floats, names: Sequence[str]) -> None:
     axes.set_yticks(range(len(names)), names, fontsize=10.5)
     axes.tick_params(which="both", length=0)
     axes.minorticks_off()
-    axes.set_facecolor("#f0f0f0")
+    axes.set_facecolor("#d4d4d8")
     fontsize = 7.0 if len(names) > 14 else 10.0
     for (row, column), value in np.ndenumerate(matrix):
         if abs(value) >= 0.05:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
@@ -17,12 +19,14 @@ from anomalon.report.style import (
     INK,
     MUTED,
     Heading,
+    decade_ticks,
     drawing,
-    legend_above,
+    legend_on_top,
     new_axes,
     new_panels,
     write_heading,
 )
+from anomalon.report.tables import ordered
 from anomalon.search.results import Curve, DetectorSummary, Estimate, Evaluation, SearchResults, TrainingSummary
 
 MINIMUM_BACKGROUND = 10
@@ -57,7 +61,7 @@ def key_figure(results: SearchResults, heading: Heading | None = None) -> Figure
 
     The dashed line is MET alone. The axis of the AUC is logarithmic in 1 - AUC, for it is there that detectors differ.
     """
-    rows, signals = _ordered(results.detectors), results.signals
+    rows, signals = _bottom_up(results.detectors), results.signals
     with drawing():
         figure, grid = new_panels(
             2, max(len(signals), 1), panel=(4.3, max(1.5, 0.42 * len(rows))), sharey=True, top=0.8
@@ -78,17 +82,16 @@ def key_figure(results: SearchResults, heading: Heading | None = None) -> Figure
 
 def _left_for_names(figure: Figure, rows: Sequence[DetectorSummary]) -> float:
     longest = max((len(d.title) for d in rows), default=10)
-    extra = max(0.0, 0.105 * longest - 0.8)
+    extra = max(0.0, 0.093 * longest - 0.85)
     width = float(figure.get_figwidth())
     figure.set_figwidth(width + extra)
     figure.subplots_adjust(right=1 - 0.25 / (width + extra))
     return (1.0 + extra) / (width + extra)
 
 
-def _ordered(detectors: Sequence[DetectorSummary]) -> list[DetectorSummary]:
-    """From the bottom up: bound, baselines, detectors."""
-    order = {"bound": 0, "baseline": 1, "detector": 2}
-    return sorted(detectors, key=lambda d: order[d.role])
+def _bottom_up(detectors: Sequence[DetectorSummary]) -> list[DetectorSummary]:
+    """Bound, baselines, detectors, each in reversed order: the first detector ends on top."""
+    return ordered(detectors)[::-1]
 
 
 def _auc_of(evaluation: Evaluation) -> Estimate | None:
@@ -105,7 +108,7 @@ def _key_panel(
     axes: Axes, results: SearchResults, signal: str, number: Callable[[Evaluation], Estimate | None]
 ) -> None:
     drawn = pens(results.detectors, results.main_detector)
-    rows = _ordered(results.detectors)
+    rows = _bottom_up(results.detectors)
     for row, detector in enumerate(rows):
         evaluation = results.evaluation(detector.name, signal)
         estimate = number(evaluation) if evaluation else None
@@ -142,13 +145,26 @@ def _auc_axis(axes: Axes) -> None:
     low, high = min(ends, default=0.5), max(ends, default=0.99)
     axes.set_xscale("function", functions=(_to_log, _from_log))
     start, end = _to_log(min(low, 0.9) - 0.02), _to_log(high)
-    axes.set_xlim(float(_from_log(start)), float(_from_log(end + 0.65 * (end - start) + 0.1)))
-    ticks = [t for t in (0.3, 0.5, 0.7, 0.9, 0.97, 0.99, 0.997, 0.999, 0.9999, 0.99999) if _to_log(t) <= end + 0.05]
+    axes.set_xlim(float(_from_log(start)), float(_from_log(end + 0.85 * (end - start) + 0.1)))
+    ticks = _spaced([t for t in _AUC_TICKS if start <= _to_log(t) <= end + 0.02], 0.13 * float(end - start))
     axes.xaxis.set_major_locator(FixedLocator(ticks))
     axes.xaxis.set_major_formatter(FixedFormatter([f"{t:g}" for t in ticks]))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.tick_params(axis="x", labelsize=10.5)
     axes.set_xlabel("AUC")
+
+
+_AUC_TICKS = (0.5, 0.9, 0.99, 0.999, 0.9999, 0.7, 0.8, 0.95, 0.98, 0.997, 0.3, 0.6, 0.85, 0.97, 0.995, 0.998)
+"""Ticks of the AUC, the most wanted first."""
+
+
+def _spaced(ticks: Sequence[float], distance: float) -> list[float]:
+    """The ticks that keep their distance from those before."""
+    kept: list[float] = []
+    for tick in ticks:
+        if all(abs(_to_log(tick) - _to_log(other)) >= distance for other in kept):
+            kept.append(tick)
+    return sorted(kept)
 
 
 def _to_log(auc: Floats | float) -> Floats:
@@ -163,7 +179,7 @@ def _room_for_text(axes: Axes) -> None:
     ends = [float(x) for line in axes.lines for x in np.atleast_1d(line.get_xdata()) if 0 < float(x) < 1]
     low, high = (min(ends), max(ends)) if ends else (0.0, 1.0)
     span = max(high - low, 0.02)
-    axes.set_xlim(max(low - 0.12 * span, -0.02), high + 0.7 * span)
+    axes.set_xlim(max(low - 0.12 * span, -0.02), high + 0.85 * span)
     axes.set_xticks([t for t in axes.get_xticks() if axes.get_xlim()[0] <= t <= 1.0])
 
 
@@ -183,19 +199,11 @@ def roc_figure(results: SearchResults, signal: str, heading: Heading | None = No
         _curves(axes, results, signal, lambda c: (np.asarray(c.background_efficiency), np.asarray(c.signal_efficiency)))
         _shade_few(axes, results, signal)
         axes.set_xscale("log")
-        axes.set(xlim=(1e-4, 1), ylim=(0, 1.05), xlabel=r"Background efficiency $\varepsilon_B$")
+        axes.set(xlim=(1e-4, 1), ylim=(0, 1.03), xlabel=r"Background efficiency $\varepsilon_B$")
         axes.set_ylabel(r"Signal efficiency $\varepsilon_S$")
-        legend_above(axes, columns=2, title=_title_of(results, signal), alignment="left")
-        _room_for_title(axes)
+        legend_on_top(axes, columns=3, title=_title_of(results, signal))
         write_heading(axes, heading)
         return figure
-
-
-def _room_for_title(axes: Axes) -> None:
-    low, high = axes.get_ylim()
-    axes.set_ylim(low, high * 1.12)
-    axes.set_yticks(np.arange(0, 1.01, 0.2))
-    axes.axhline(1, color=MUTED, lw=0.6)
 
 
 def _shade_few(axes: Axes, results: SearchResults, signal: str) -> None:
@@ -211,7 +219,7 @@ def _shade_few(axes: Axes, results: SearchResults, signal: str) -> None:
 
 
 def sic_figure(results: SearchResults, signal: str, heading: Heading | None = None) -> Figure:
-    """Significance improvement eps_S / sqrt(eps_B) against the signal efficiency, at least ten background events left."""
+    """Significance improvement eps_S / sqrt(eps_B) against the signal efficiency, from ten background events on."""
 
     def improvement(curve: Curve) -> tuple[Floats, Floats]:
         b, s = np.asarray(curve.background_efficiency), np.asarray(curve.signal_efficiency)
@@ -225,8 +233,7 @@ def sic_figure(results: SearchResults, signal: str, heading: Heading | None = No
         axes.set(xlim=(0, 1), xlabel=r"Signal efficiency $\varepsilon_S$")
         axes.set_ylabel(r"Improvement $\varepsilon_S$/√$\varepsilon_B$")
         _sic_axis(axes)
-        legend_above(axes, columns=2, title=_title_of(results, signal), alignment="left")
-        axes.set_ylim(top=axes.get_ylim()[1] * (1.6 if axes.get_yscale() == "log" else 1.12))
+        legend_on_top(axes, columns=3, title=_title_of(results, signal))
         write_heading(axes, heading)
         return figure
 
@@ -246,16 +253,20 @@ def _curves(
     axes: Axes, results: SearchResults, signal: str, coordinates: Callable[[Curve], tuple[Floats, Floats]]
 ) -> None:
     drawn = pens(results.detectors, results.main_detector)
-    for detector in reversed(_ordered(results.detectors)):
+    for detector in reversed(_bottom_up(results.detectors)):
         evaluation = results.evaluation(detector.name, signal)
         if evaluation is None or not evaluation.curve.background_efficiency:
             continue
         x, y = coordinates(evaluation.curve)
         enough, pen = np.asarray(evaluation.curve.background_left) >= MINIMUM_BACKGROUND, drawn[detector.name]
-        style = {"color": pen.colour, "zorder": 4 if detector.name == results.main_detector else 3}
-        axes.plot(np.where(enough, x, np.nan), np.where(enough, y, np.nan), ls=pen.line, lw=pen.width,
-                  label=f"{detector.title}", **style)  # fmt: skip
-        axes.plot(np.where(enough, np.nan, x), np.where(enough, np.nan, y), ls=":", lw=1, alpha=0.5, **style)
+        above = 4 if detector.name == results.main_detector else 3
+        faint = ~enough | np.append(~enough[1:], False) | np.insert(~enough[:-1], 0, False)
+        _line(axes, (x, y), enough, color=pen.colour, ls=pen.line, lw=pen.width, label=detector.title, zorder=above)
+        _line(axes, (x, y), faint, color=pen.colour, ls=":", lw=1.0, alpha=0.6, zorder=above)
+
+
+def _line(axes: Axes, xy: tuple[Floats, Floats], where: npt.NDArray[np.bool_], **style: Any) -> None:
+    axes.plot(np.where(where, xy[0], np.nan), np.where(where, xy[1], np.nan), **style)
 
 
 def training_figure(training: TrainingSummary, heading: Heading | None = None) -> Figure:
@@ -274,9 +285,10 @@ def training_figure(training: TrainingSummary, heading: Heading | None = None) -
         rate.plot(np.arange(1, len(training.learning_rate) + 1), training.learning_rate, color=INK, lw=1.4)
         rate.set(xlabel="Epoch", yscale="log")
         rate.set_ylabel("Learning rate", fontsize=11.5)
+        decade_ticks(rate)
         for part in (axes, rate):
             part.set_xlim(0.5, max(len(epochs), 1) + 0.5)
-        axes.legend(loc="upper right")
+        legend_on_top(axes, columns=3)
         write_heading(axes, heading)
         return figure
 
@@ -285,8 +297,16 @@ def _mark_best(axes: Axes, training: TrainingSummary) -> None:
     values = [x for x in (*training.train_loss, *training.validation_loss) if x > 0]
     if values and max(values) > 20 * min(values):
         axes.set_yscale("log")
-    if 0 < training.best_epoch <= len(training.validation_loss):
-        best = training.validation_loss[training.best_epoch - 1]
-        axes.axvline(training.best_epoch, color=MUTED, lw=1.2, ls="--")
-        axes.plot(training.best_epoch, best, "o", color=DETECTOR_COLOURS[1], mec=INK, ms=8,
-                  label=f"Best: epoch {training.best_epoch}, {best:.4g}")  # fmt: skip
+    if 0 <= training.best_epoch < len(training.validation_loss):
+        best, epoch = training.validation_loss[training.best_epoch], training.best_epoch + 1
+        axes.axvline(epoch, color=MUTED, lw=1.2, ls="--")
+        axes.plot(
+            epoch,
+            best,
+            "o",
+            color=DETECTOR_COLOURS[1],
+            mec=INK,
+            ms=8,
+            ls="none",
+            label=f"Best: epoch {epoch}, {best:.4g}",
+        )

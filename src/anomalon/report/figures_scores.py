@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.transforms import blended_transform_factory
 
 from anomalon.report.binning import Bins, histogram, is_logarithmic, score_bins
+from anomalon.report.numbers import integer, with_error
 from anomalon.report.records import Floats, Group, coloured
 from anomalon.report.style import (
     BACKGROUND_COLOURS,
@@ -19,10 +19,14 @@ from anomalon.report.style import (
     MUTED,
     SIGNAL_COLOURS,
     Heading,
+    decade_ticks,
     drawing,
     legend_above,
+    legend_on_top,
     new_axes,
     new_panels,
+    note_in_legend,
+    statistical_band,
     write_heading,
 )
 from anomalon.search.results import FlaggedProcess
@@ -64,9 +68,9 @@ def score_figure(
             axes.stairs(values, bins.edges, color=group.colour, ls=LINES[i % len(LINES)], lw=2, label=group.label)
         _score_axis(axes, groups, bins)
         axes.set_xlabel(xlabel)
-        legend_above(axes, columns=3)
         if cut is not None:
-            _vertical(axes, cut)
+            axes.axvline(cut.value, ymax=0.7, color=INK, lw=1.6, ls=(0, (5, 2)), label=cut.text)
+        legend_above(axes, columns=2)
         write_heading(axes, heading)
         return figure
 
@@ -81,8 +85,7 @@ def _stacked_events(axes: Axes, groups: Sequence[Group], bins: Bins) -> None:
     if groups:
         error = np.sqrt(squares)
         axes.stairs(below, bins.edges, color=INK, lw=0.8)
-        band = {"hatch": "//////", "facecolor": "none", "edgecolor": "#555555", "lw": 0, "fill": True}
-        axes.stairs(below + error, bins.edges, baseline=np.maximum(below - error, 0), label="Stat. unc.", **band)
+        statistical_band(axes, np.maximum(below - error, 0), below + error, bins.edges)
 
 
 def _score_axis(axes: Axes, groups: Sequence[Group], bins: Bins) -> None:
@@ -98,21 +101,7 @@ def _score_axis(axes: Axes, groups: Sequence[Group], bins: Bins) -> None:
         axes.set_xscale("log")
     axes.set_xlim(bins.edges[0], bins.edges[-1])
     axes.set_ylabel("Events / bin")
-    axes.text(0.97, 0.03, bins.note, transform=axes.transAxes, ha="right", va="bottom", fontsize=9.5, color=MUTED)
-
-
-def _vertical(axes: Axes, cut: Cut) -> None:
-    """The threshold, up to just below the legend's rows."""
-    axes.axvline(cut.value, ymax=0.72, color=INK, lw=1.6, ls=(0, (5, 2)), label="_threshold")
-    where = blended_transform_factory(axes.transData, axes.transAxes)
-    low, high = axes.get_xlim()
-    middle = np.sqrt(low * high) if axes.get_xscale() == "log" else (low + high) / 2
-    side = "right" if cut.value > middle else "left"
-    axes.annotate(
-        cut.text, (cut.value, 0.7), xycoords=where, xytext=(-6 if side == "right" else 6, 0),
-        textcoords="offset points", ha=side, va="top", fontsize=11,
-        bbox={"facecolor": "white", "alpha": 0.75, "lw": 0, "pad": 1.5},
-    )  # fmt: skip
+    note_in_legend(axes, bins.note)
 
 
 def index_figure(
@@ -131,12 +120,14 @@ def index_figure(
         figure, grid = new_panels(1, 2, panel=(6.2, 4.4))
         for axes in grid[0]:
             for group, index in sorted(zip(groups, positions, strict=True), key=lambda pair: pair[0].role == "signal"):
-                _points(axes, replace(group, values=np.column_stack([index, group.values])), large=4.0)
-            axes.set(xlabel="Event index", ylabel="Anomaly score")
+                _points(axes, replace(group, values=np.column_stack([index, group.values])), large=6.0)
+            axes.set_xlabel("Event index")
             if cut is not None:
                 axes.axhline(cut.value, color=INK, lw=1.6, ls=(0, (5, 2)), label=cut.text, zorder=5)
         _index_axes(grid[0], groups, cut)
-        legend_above(grid[0][0], columns=2, markerscale=3)
+        grid[0][0].set_ylabel("Anomaly score")
+        decade_ticks(grid[0][1])
+        legend_on_top(grid[0][0], columns=len(groups) + 1, markerscale=2.5)
         write_heading(grid[0][0], heading, right=False)
         write_heading(grid[0][1], replace(heading, experiment="", status="Zoom") if heading else None)
         return figure
@@ -163,7 +154,7 @@ def _points(axes: Axes, group: Group, large: float = 7.0) -> None:
     signal = group.role == "signal"
     axes.scatter(
         xy[:, 0], xy[:, 1], s=large * (2.0 if signal else 1.0), color=group.colour, label=group.label, lw=0,
-        alpha=0.9 if signal else 0.6, marker="o", rasterized=True, zorder=3 if signal else 2,
+        alpha=0.9 if signal else 0.75, marker="o", rasterized=True, zorder=3 if signal else 2,
     )  # fmt: skip
 
 
@@ -180,10 +171,10 @@ def embedding_figure(
     with drawing():
         figure, axes = new_axes(6.0, 5.0)
         for group in sorted(coloured(groups), key=lambda g: g.role == "signal"):
-            _points(axes, group, large=8.0)
+            _points(axes, group, large=9.0)
         axes.set(xlabel=axis_labels[0], ylabel=axis_labels[1])
         _robust_limits(axes, groups)
-        legend_above(axes, columns=3, markerscale=2)
+        legend_on_top(axes, columns=4, markerscale=2)
         write_heading(axes, heading)
         return figure
 
@@ -217,9 +208,13 @@ def flagged_figure(flagged: Sequence[FlaggedProcess], heading: Heading | None = 
             range(len(rows)), [r.expected or 0.0 for r in rows], color=colours, height=0.65,
             xerr=[r.error or 0.0 for r in rows], ecolor=INK, capsize=3,
         )  # fmt: skip
-        _name_bars(counted, [f"{r.flagged} of {r.tested}" for r in rows], [float(r.flagged) for r in rows])
+        _name_bars(
+            counted, [f"{integer(r.flagged)} of {integer(r.tested)}" for r in rows], [float(r.flagged) for r in rows]
+        )
         ends = [(r.expected or 0.0) + (r.error or 0.0) for r in rows]
-        _name_bars(expected, ["not normalised" if r.expected is None else f"{r.expected:.3g}" for r in rows], ends)
+        _name_bars(
+            expected, ["not normalised" if r.expected is None else with_error(r.expected, r.error) for r in rows], ends
+        )
         counted.set_yticks(range(len(rows)), [r.process for r in rows])
         counted.set_xlabel("Test events above threshold")
         expected.set_xlabel("Expected events above threshold")

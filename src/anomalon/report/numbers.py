@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001, RUF002 - minus, dash and multiplication sign are what a page wants
 """Numbers as a person writes them: as many digits as the error allows, and never ``0.9999999``."""
 
 from __future__ import annotations
@@ -164,7 +165,7 @@ def _narrower(up: float, down: float) -> float:
 
 
 def _floor(value: float, decimals: int) -> float:
-    return math.floor(value * 10**decimals) / 10**decimals
+    return float(math.floor(value * 10**decimals) / 10**decimals)
 
 
 def _fixed(value: float, decimals: int) -> str:

@@ -59,7 +59,7 @@ def render_report(results: SearchResults, figures: Iterable[FigureEntry] = ()) -
 def render_page(results: SearchResults, pictures: Sequence[Picture]) -> str:
     """The whole page as text, from figures that are drawn already."""
     chapters = [(section, list(group)) for section, group in groupby(pictures, key=lambda p: p.section)]
-    return _template().render(
+    text: str = _template().render(
         r=results,
         chapters=chapters,
         performance=sections.performance(results),
@@ -67,8 +67,8 @@ def render_page(results: SearchResults, pictures: Sequence[Picture]) -> str:
         efficiencies=sections.background_efficiencies(results),
         cutflow=sections.cutflow(results),
         ledger=sections.ledger(results),
-        inputs_of_the_set={f.name for f in results.features},
     )
+    return text
 
 
 @cache
@@ -90,7 +90,11 @@ def _template() -> Any:
         "feature": sections.feature_words,
         "feature_value": sections.feature_value,
     }
-    environment.globals |= {"with_error": numbers.with_error, "column": sections.column_name}
+    environment.globals |= {
+        "with_error": numbers.with_error,
+        "column": sections.column_name,
+        "title_of": sections.signal_title,
+    }
     return environment.get_template("report.html.j2")
 
 

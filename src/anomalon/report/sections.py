@@ -19,7 +19,7 @@ from anomalon.report.tables import (
 from anomalon.search.blinding import WITHHELD
 from anomalon.search.results import DetectorSummary, SearchResults
 
-__all__ = ["background_efficiencies", "column_name"]
+__all__ = ["background_efficiencies", "column_name", "signal_title"]
 
 
 @dataclass(frozen=True)
@@ -107,10 +107,23 @@ def _cutflow_cell(row: Mapping[str, Any]) -> CutflowCell:
 
 def ledger(results: SearchResults) -> LedgerTable:
     """The ledger with its sums, and whether every event read is accounted for."""
-    entries = tuple({**row, "skipped_total": sum(row.get("skipped", {}).values())} for row in results.ledger)
+    entries = tuple(
+        _LEDGER_ROW | row | {"skipped_total": sum(row.get("skipped", {}).values())} for row in results.ledger
+    )
     names = ("read", "written", "cut", "duplicated", "skipped_total")
     totals = {name: sum(int(row.get(name) or 0) for row in entries) for name in names}
     return LedgerTable(entries, totals, totals["read"] == sum(totals[n] for n in names[1:]))
+
+
+_LEDGER_ROW: dict[str, Any] = {
+    "file": "",
+    "read": 0,
+    "written": 0,
+    "cut": 0,
+    "duplicated": 0,
+    "skipped": {},
+    "error": "",
+}
 
 
 def feature_words(name: str) -> str:

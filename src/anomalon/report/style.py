@@ -17,9 +17,11 @@ from typing import Any, Literal
 
 import matplotlib as mpl
 import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 BACKGROUND_COLOURS = ("#92dadd", "#94a4a2", "#3f90da", "#b9ac70", "#717581", "#a96b59")
 SIGNAL_COLOURS = ("#bd1f01", "#832db6", "#e76300", "#111111", "#ffa90e")
@@ -50,6 +52,7 @@ _RC: dict[str, Any] = {
     "legend.columnspacing": 1.2,
     "legend.labelspacing": 0.35,
     "lines.linewidth": 1.8,
+    "legend.title_fontsize": 12.5,
     "hatch.linewidth": 0.6,
     "savefig.facecolor": "white",
     "figure.facecolor": "white",
@@ -78,7 +81,7 @@ class Heading:
 
 
 @cache
-def _settings() -> dict[str, Any]:
+def _settings() -> Any:
     # mplhep registers its fonts when it is imported; half a second that only a drawing needs
     from mplhep import style  # noqa: PLC0415
 
@@ -131,8 +134,7 @@ def write_heading(axes: Axes, heading: Heading | None, *, right: bool = True) ->
 
 def make_room(axes: Axes, rows: int, fontsize: float = 11.5) -> None:
     """Raise the upper end of the y axis so that a legend of so many rows stands above the data."""
-    figure = axes.get_figure()
-    height = axes.get_position().height * (figure.get_figheight() if figure else 5.0)
+    height = axes.get_position().height * axes.figure.figure.get_figheight()
     share = min((rows * fontsize * 1.4 + 14) / 72 / height, 0.6)
     low, high = axes.get_ylim()
     if axes.get_yscale() == "log":
@@ -147,6 +149,56 @@ def legend_above(axes: Axes, columns: int = 2, **options: Any) -> None:
     if handles:
         make_room(axes, -(-len(labels) // columns))
         axes.legend(handles, labels, loc="upper left", ncols=columns, **options)
+
+
+def note_in_legend(axes: Axes, note: str) -> None:
+    """Add a line of text to the legend: there it can cover no data."""
+    if note:
+        axes.plot([], [], " ", label=note)
+
+
+def legend_on_top(axes: Axes, columns: int = 3, **options: Any) -> None:
+    """Draw the legend above the frame; the figure grows, the axes keep their size in inches."""
+    handles, labels = axes.get_legend_handles_labels()
+    if not handles:
+        return
+    rows = -(-len(labels) // columns) + ("title" in options)
+    figure = axes.figure.figure
+    _grow(figure, rows * 0.235 + 0.12)
+    height = axes.get_position().height * figure.get_figheight()
+    axes.legend(
+        handles, labels, loc="lower left", ncols=columns, bbox_to_anchor=(0.0, 1 + 0.33 / height), borderaxespad=0,
+        borderpad=0, alignment="left", **options,
+    )  # fmt: skip
+
+
+def _grow(figure: Figure, extra: float) -> None:
+    """Add so many inches at the top and leave everything else where it is."""
+    height = figure.get_figheight()
+    share = height / (height + extra)
+    places = [(axes, axes.get_position()) for axes in figure.axes]
+    figure.set_figheight(height + extra)
+    for axes, place in places:
+        axes.set_position((place.x0, place.y0 * share, place.width, place.height * share))
+
+
+def decade_ticks(axes: Axes) -> None:
+    """Plain numbers on a logarithmic y axis that spans less than two decades."""
+    low, high = axes.get_ylim()
+    if axes.get_yscale() == "log" and high < 100 * low:
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def statistical_band(
+    axes: Axes, low: npt.NDArray[np.float64], high: npt.NDArray[np.float64], edges: npt.NDArray[np.floating]
+) -> None:
+    """Hatch the statistical uncertainty of a stack."""
+    axes.stairs(
+        high, edges, baseline=low, fill=True, hatch="//////", facecolor="none", edgecolor="#555555", lw=0,
+        label="Stat. unc.",
+    )  # fmt: skip
 
 
 def to_png(figure: Figure, dpi: float = 150.0) -> bytes:
