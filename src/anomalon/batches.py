@@ -132,7 +132,7 @@ class ArrayBatches:
     normalisation could not take).
 
     Args:
-        values: (event, input), finite numbers; None is missing nowhere.
+        values: (event, input), finite; with labels NaN may stand for missing values, which trees can take.
         weights: signed event weights (event,); 1 by default.
         labels: classes (event,), for classifiers.
         batch_size: largest number of events in a batch.
@@ -165,7 +165,7 @@ class ArrayBatches:
         self.batch_size, self.seed, self.shuffle = batch_size, seed, shuffle
         if batch_size < 1:
             raise TrainingError(f"batch_size = {batch_size}: must be at least 1")
-        _refuse_non_finite(self.values, "values")
+        _refuse_non_finite(self.values if labels is None else np.nan_to_num(self.values, posinf=np.inf), "values")
         _refuse_non_finite(self.weights, "weights")
 
     @property

@@ -202,6 +202,37 @@ def evaluate(
     )
 
 
+def auc_difference(
+    first: tuple[npt.ArrayLike, npt.ArrayLike],
+    second: tuple[npt.ArrayLike, npt.ArrayLike],
+    *,
+    background_weights: Weights = None,
+    signal_weights: Weights = None,
+    settings: EvaluationSettings | None = None,
+) -> Interval:
+    """AUC of one score minus that of another on the same events, both on the same bootstrap replicas.
+
+    Args:
+        first: scores of background and signal events by the one detector.
+        second: scores of the same events, in the same order, by the other.
+        background_weights: of the background events.
+        signal_weights: of the signal events.
+        settings: of the bootstrap.
+
+    >>> auc_difference(([1.0, 2.0], [3.0, 4.0]), ([1.0, 2.0], [1.0, 2.0])).value
+    0.5
+    """
+    settings = settings or EvaluationSettings()
+    differences = []
+    for background, signal in (first, second):
+        b, s = _Sample.of(background, background_weights, "background"), _Sample.of(signal, signal_weights, "signal")
+        pair = _Pair(b, s)
+        replicas = [pair.auc(wb, ws) for wb, ws in _replicas(b, s, settings)]
+        differences.append(np.asarray([pair.auc(b.weight, s.weight), *replicas]))
+    nominal, *replicated = differences[0] - differences[1]
+    return _intervals(np.asarray([nominal]), np.asarray(replicated)[:, None])[0]
+
+
 def sic_curve(roc: RocCurve, background: npt.ArrayLike, minimum_background: int = 10) -> SicCurve:
     """Significance improvement along a ROC curve; cuts that leave too few raw background events are left out."""
     ordered = np.sort(np.asarray(background, dtype=np.float64))
@@ -352,7 +383,7 @@ class _Sample:
 
     def below(self, weight: Floats) -> Floats:
         """Fraction of the weight below each distinct score and, last, below infinity; (group + 1,)."""
-        return np.r_[0.0, np.cumsum(self.grouped(weight))]
+        return np.asarray(np.r_[0.0, np.cumsum(self.grouped(weight))])
 
     def passing(self, weight: Floats) -> Floats:
         """Monotonised fraction of the weight at or above each distinct score and, last, infinity; (group + 1,)."""

@@ -1,0 +1,1 @@
+"""Models: scorers and classifiers behind one contract each, and the detectors built from them."""
