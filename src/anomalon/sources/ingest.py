@@ -85,8 +85,8 @@ def ingest(
         OutputExistsError: ``output`` is there and ``overwrite`` is off.
     """
     chosen = settings or ReadSettings()
-    files = expand(paths)
     with StoreWriter(output, overwrite=overwrite) as writer:
+        files = expand(paths)
         inputs, failed = _open_all(files, chosen)
         named = _assign_samples(inputs, chosen, n_failed=len(failed))
         copy = _Copy(writer, chosen, sum(item.source.n_events for item in named), on_progress)
