@@ -134,32 +134,21 @@ def _leptons_and_photons(
 ) -> tuple[dict[str, Objects], Mask]:
     """Accepted objects by name, and which particles they use up."""
     used = np.zeros(len(seen), dtype=np.bool_)
-    code = np.abs(seen.pdg_id)
     electron_rng, muon_rng = streams["leptons"].spawn(2)
     found = {
-        "electrons": _accept(
-            seen, code == _ELECTRON, detector, response=detector.electrons, rng=electron_rng, used=used
-        ),
-        "muons": _accept(seen, code == _MUON, detector, response=detector.muons, rng=muon_rng, used=used),
+        "electrons": _accept(seen, _ELECTRON, detector, rng=electron_rng, used=used),
+        "muons": _accept(seen, _MUON, detector, rng=muon_rng, used=used),
+        # Last: photons that belong to an electron are used up by now.
+        "photons": _accept(seen, _PHOTON, detector, rng=streams["photons"], used=used),
     }
-    photons = (code == _PHOTON) & ~used
-    found["photons"] = _accept(seen, photons, detector, response=detector.photons, rng=streams["photons"], used=used)
     return found, used
 
 
-def _accept(
-    seen: Particles,
-    candidates: Mask,
-    detector: DetectorSettings,
-    *,
-    response: LeptonResponse,
-    rng: np.random.Generator,
-    used: Mask,
-) -> Objects:
+def _accept(seen: Particles, kind: int, detector: DetectorSettings, *, rng: np.random.Generator, used: Mask) -> Objects:
     """Accept candidates of one kind and mark in ``used`` the particles that they are made of."""
+    response = {_ELECTRON: detector.electrons, _MUON: detector.muons, _PHOTON: detector.photons}[kind]
     # Resolution cannot lift a particle from below half the threshold.
-    rows = np.flatnonzero(candidates & (seen.pt > 0.5 * response.pt_min))
-    kind = int(np.abs(seen.pdg_id[rows[0]])) if len(rows) else _MUON
+    rows = np.flatnonzero((np.abs(seen.pdg_id) == kind) & ~used & (seen.pt > 0.5 * response.pt_min))
     px, py, energy, owner, photon = _dress(seen, rows, detector.dressing_cone if kind == _ELECTRON else 0.0)
     true_pt = np.hypot(px, py)
     smear = _smearing(kind, response, true_pt, seen.eta[rows], energy, rng.standard_normal(len(rows)))
