@@ -81,14 +81,16 @@ class TrileptonFeatures(Settings):
 
     def _jet_columns(self, triplets: Triplets, events: Events) -> dict[str, Floats]:
         jets = events.array.jets
-        keep = (jets.pt > self.jet_pt_min) & (abs(jets.eta) < self.jet_eta_max)
-        for k in range(3):
-            keep = keep & (delta_r(jets.eta, jets.phi, triplets.eta[:, k], triplets.phi[:, k]) > self.jet_lepton_dr)
-        jets = jets[keep]
+        event = np.repeat(np.arange(len(events)), ak.to_numpy(ak.num(jets.pt, axis=1)))
+        pt, eta, phi, btag = (ak.to_numpy(ak.flatten(jets[name], axis=1)) for name in ("pt", "eta", "phi", "btag"))
+        keep = (pt > self.jet_pt_min) & (abs(eta) < self.jet_eta_max)
+        event, pt, eta, phi, btag = event[keep], pt[keep], eta[keep], phi[keep], btag[keep]
+        distance = delta_r(eta[:, None], phi[:, None], triplets.eta[event], triplets.phi[event])
+        keep = (distance > self.jet_lepton_dr).all(axis=1)
         return {
-            "HT": _numbers(ak.sum(ak.values_astype(jets.pt, np.float64), axis=1)),
-            "nJet": _numbers(ak.num(jets, axis=1)),
-            "nBJet": _numbers(ak.sum(jets.btag, axis=1)),
+            "HT": _numbers(np.bincount(event[keep], weights=pt[keep], minlength=len(events))),
+            "nJet": _numbers(np.bincount(event[keep], minlength=len(events))),
+            "nBJet": _numbers(np.bincount(event[keep], weights=btag[keep], minlength=len(events))),
         }
 
 
