@@ -81,7 +81,7 @@ def search_figures(
         data: arrays of the events; None leaves out what needs them.
         heading: the line above each figure; by default luminosity and 13 TeV, and no experiment.
     """
-    heading = heading or Heading(results.luminosity_fb)
+    heading = heading or Heading(results.luminosity_fb, status=_status(results))
     with_events = (
         (_score_figures(results, data, heading), _code_figures(data, heading), _input_figures(data, heading))
         if data is not None and len(data.weights)
@@ -89,6 +89,12 @@ def search_figures(
     )
     parts = (_performance_figures(results, heading), *with_events, _training_figures(results, heading))
     return chain.from_iterable(parts)
+
+
+def _status(results: SearchResults) -> str:
+    """Whether events are simulated, measured or both."""
+    kinds = {s.origin == "data" for s in results.samples}
+    return {(True,): "Data", (False, True): "Data and simulation"}.get(tuple(sorted(kinds)), "Simulation")
 
 
 def _performance_figures(results: SearchResults, heading: Heading) -> Iterator[FigureEntry]:
@@ -127,12 +133,12 @@ def _score_figures(results: SearchResults, data: FigureData, heading: Heading) -
     for detector in sorted(results.detectors, key=lambda d: d.name != results.main_detector):
         if detector.name in data.scores:
             groups = data.groups(data.scores[detector.name][rows], rows)
-            main = detector.name == results.main_detector
             figure = score_figure(groups, cut=_cut(detector), xlabel=f"Score, {detector.title}", heading=heading)
-            text = "Test events, weighted to the luminosity; processes not flagged as signals are stacked."
-            yield FigureEntry(f"score_{detector.name}", f"Score, {detector.title}", text, SCORES, figure, main)
-            if main:
-                yield _index_entry(data, rows, detector, heading)
+            text = "Test events with their expected weights; backgrounds are stacked."
+            yield FigureEntry(f"score_{detector.name}", f"Score, {detector.title}", text, SCORES, figure)
+    main = next((d for d in results.detectors if d.name == results.main_detector), None)
+    if main is not None and main.name in data.scores:
+        yield _index_entry(data, rows, main, heading)
 
 
 def _index_entry(

@@ -45,9 +45,12 @@ class Histogram:
 
     def density(self) -> Histogram:
         """The same with unit area; the error is scaled along. An empty histogram stays empty."""
+        return Histogram(self.values * self.scale(), self.errors * self.scale(), self.edges)
+
+    def scale(self) -> Floats:
+        """Factor per bin that gives unit area; 0 where the sum is not positive."""
         total = float(self.values.sum())
-        scale = 1 / (total * np.diff(self.edges)) if total > 0 else np.zeros(len(self.values))
-        return Histogram(self.values * scale, self.errors * scale, self.edges)
+        return 1 / (total * np.diff(self.edges)) if total > 0 else np.zeros(len(self.values))
 
 
 def histogram(values: Floats, weights: Floats, bins: Bins) -> Histogram:

@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from anomalon.report.binning import Bins, Histogram, feature_bins, histogram
+from anomalon.report.binning import feature_bins
 from anomalon.report.labels import Label, label
 from anomalon.report.records import Floats, Group, coloured, of_role
-from anomalon.report.style import (
-    INK,
-    LINES,
-    MUTED,
-    Heading,
-    drawing,
-    legend_above,
-    new_axes,
-    new_panels,
-    note_in_legend,
-    statistical_band,
-    write_heading,
-)
+from anomalon.report.stack import draw_processes
+from anomalon.report.style import INK, MUTED, Heading, drawing, legend_above, new_axes, new_panels, write_heading
 from anomalon.search.results import Role
 
 LOG_KINDS = ("energy",)
@@ -69,58 +59,32 @@ def _density_page(columns: Sequence[tuple[str, Sequence[Group]]], heading: Headi
 
 def _draw_densities(axes: Axes, what: Label, groups: Sequence[Group], *, detailed: bool) -> None:
     bins = feature_bins(groups, what.kind)
-    background = [g for g in groups if g.role == "background"]
-    _stack(axes, background, bins, detailed=detailed)
-    for i, group in enumerate(g for g in groups if g.role != "background"):
-        filled = histogram(group.values, group.weights, bins).density()
-        style = LINES[i % len(LINES)]
-        axes.stairs(filled.values, bins.edges, color=group.colour, ls=style, lw=2, label=_name(group, detailed))
-    _finish(axes, what, bins, is_log=what.kind in LOG_KINDS)
     if detailed:
-        note_in_legend(axes, bins.note)
-    else:
+        drawn = draw_processes(axes, [replace(g, label=_name(g)) for g in groups], bins, unit_area=True)
+    else:  # the legend is shared by the page: what differs between panels is written into them
+        drawn = draw_processes(axes, groups, replace(bins, overflow=False, underflow=False), unit_area=True)
         note = "\n".join(part for part in (bins.note, _missing(groups)) if part)
         axes.text(0.97, 0.96, note, transform=axes.transAxes, ha="right", va="top", fontsize=9.5, color=MUTED)
-
-
-def _stack(axes: Axes, groups: Sequence[Group], bins: Bins, *, detailed: bool) -> None:
-    """Backgrounds stacked to unit area together, with the statistical band of their sum."""
-    filled = [histogram(g.values, g.weights, bins) for g in groups]
-    total = Histogram(
-        np.sum([h.values for h in filled], axis=0), np.sqrt(np.sum([h.errors**2 for h in filled], axis=0)), bins.edges
-    )
-    if not groups or not total.values.sum() > 0:
-        return
-    scale, below = 1 / (total.values.sum() * np.diff(bins.edges)), np.zeros(len(total.values))
-    for group, h in zip(groups, filled, strict=True):
-        above = below + h.values * scale
-        axes.stairs(
-            above, bins.edges, baseline=below, fill=True, color=group.colour, lw=0, label=_name(group, detailed)
-        )
-        below = above
-    density = total.density()
-    axes.stairs(density.values, bins.edges, color=INK, lw=0.8)
-    statistical_band(axes, density.values - density.errors, density.values + density.errors, bins.edges)
-
-
-def _finish(axes: Axes, what: Label, bins: Bins, *, is_log: bool) -> None:
     axes.set_xlim(bins.edges[0], bins.edges[-1])
     axes.set_xlabel(what.axis)
-    width = float(bins.edges[1] - bins.edges[0])
-    axes.set_ylabel(f"Density [1/{what.unit}]" if what.unit else ("Fraction" if width == 1 else "Density"))
+    _density_axis(axes, what, top=max((float(h.values.max()) for h in drawn), default=0.0))
+
+
+def _density_axis(axes: Axes, what: Label, *, top: float) -> None:
+    counts = what.kind in ("count", "flag")
+    axes.set_ylabel("Fraction" if counts else f"Density [1/{what.unit}]" if what.unit else "Density")
     if what.kind == "flag":
         axes.set_xticks([0, 1], ["no", "yes"])
         axes.minorticks_off()
-    top = max((float(np.nanmax(p.get_data().values)) for p in axes.patches if hasattr(p, "get_data")), default=1.0)
-    if is_log and top > 0:
+    if what.kind in LOG_KINDS and top > 0:
         axes.set_yscale("log")
         axes.set_ylim(top * 1e-4, top * 15)
     else:
         axes.set_ylim(0, top * 1.4 or 1)
 
 
-def _name(group: Group, detailed: bool) -> str:
-    return f"{group.label} ({group.missing:.0%} missing)" if detailed and group.missing > 0 else group.label
+def _name(group: Group) -> str:
+    return f"{group.label} ({group.missing:.0%} missing)" if group.missing > 0 else group.label
 
 
 def _missing(groups: Sequence[Group]) -> str:
@@ -150,8 +114,8 @@ def weighted_correlation(values: Floats, weights: Floats) -> Floats:
     """
     here = np.isfinite(values)
     m = here.astype(np.float64)
-    centre = np.nanmean(np.where(here, values, np.nan), axis=0, where=here) if len(values) else 0.0
-    x = np.where(here, values - np.nan_to_num(centre), 0.0)
+    centre = np.where(here, values, 0.0).sum(axis=0) / np.maximum(here.sum(axis=0), 1)
+    x = np.where(here, values - centre, 0.0)
     w = np.asarray(weights, dtype=np.float64)[:, None]
     with np.errstate(divide="ignore", invalid="ignore"):
         total = (w * m).T @ m

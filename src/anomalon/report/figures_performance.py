@@ -201,7 +201,7 @@ def roc_figure(results: SearchResults, signal: str, heading: Heading | None = No
         axes.set_xscale("log")
         axes.set(xlim=(1e-4, 1), ylim=(0, 1.03), xlabel=r"Background efficiency $\varepsilon_B$")
         axes.set_ylabel(r"Signal efficiency $\varepsilon_S$")
-        legend_on_top(axes, columns=3, title=_title_of(results, signal))
+        legend_on_top(axes, title=_title_of(results, signal))
         write_heading(axes, heading)
         return figure
 
@@ -214,7 +214,7 @@ def _shade_few(axes: Axes, results: SearchResults, signal: str) -> None:
     few = [b for b, n in zip(evaluation.curve.background_efficiency, evaluation.curve.background_left, strict=True)
            if n < MINIMUM_BACKGROUND]  # fmt: skip
     if few and max(few) > 1e-4:
-        label = f"Fewer than {MINIMUM_BACKGROUND} background events"
+        label = f"< {MINIMUM_BACKGROUND} background events"
         axes.axvspan(1e-4, max(few), color="#e9e9ec", zorder=0, lw=0, label=label)
 
 
@@ -233,7 +233,7 @@ def sic_figure(results: SearchResults, signal: str, heading: Heading | None = No
         axes.set(xlim=(0, 1), xlabel=r"Signal efficiency $\varepsilon_S$")
         axes.set_ylabel(r"Improvement $\varepsilon_S$/√$\varepsilon_B$")
         _sic_axis(axes)
-        legend_on_top(axes, columns=3, title=_title_of(results, signal))
+        legend_on_top(axes, title=_title_of(results, signal))
         write_heading(axes, heading)
         return figure
 
@@ -288,7 +288,7 @@ def training_figure(training: TrainingSummary, heading: Heading | None = None) -
         decade_ticks(rate)
         for part in (axes, rate):
             part.set_xlim(0.5, max(len(epochs), 1) + 0.5)
-        legend_on_top(axes, columns=3)
+        legend_on_top(axes)
         write_heading(axes, heading)
         return figure
 

@@ -9,13 +9,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from anomalon.report.binning import Bins, histogram, is_logarithmic, score_bins
+from anomalon.report.binning import Bins, Histogram, is_logarithmic, score_bins
 from anomalon.report.numbers import integer, with_error
 from anomalon.report.records import Floats, Group, coloured
+from anomalon.report.stack import draw_processes
 from anomalon.report.style import (
     BACKGROUND_COLOURS,
     INK,
-    LINES,
     MUTED,
     SIGNAL_COLOURS,
     Heading,
@@ -25,8 +25,6 @@ from anomalon.report.style import (
     legend_on_top,
     new_axes,
     new_panels,
-    note_in_legend,
-    statistical_band,
     write_heading,
 )
 from anomalon.search.results import FlaggedProcess
@@ -62,11 +60,7 @@ def score_figure(
     bins = score_bins(groups)
     with drawing():
         figure, axes = new_axes(7.0, 4.8)
-        _stacked_events(axes, [g for g in groups if g.role == "background"], bins)
-        for i, group in enumerate(g for g in groups if g.role != "background"):
-            values = histogram(group.values, group.weights, bins).values
-            axes.stairs(values, bins.edges, color=group.colour, ls=LINES[i % len(LINES)], lw=2, label=group.label)
-        _score_axis(axes, groups, bins)
+        _score_axis(axes, draw_processes(axes, groups, bins), bins)
         axes.set_xlabel(xlabel)
         if cut is not None:
             axes.axvline(cut.value, ymax=0.7, color=INK, lw=1.6, ls=(0, (5, 2)), label=cut.text)
@@ -75,33 +69,18 @@ def score_figure(
         return figure
 
 
-def _stacked_events(axes: Axes, groups: Sequence[Group], bins: Bins) -> None:
-    below, squares = np.zeros(len(bins.edges) - 1), np.zeros(len(bins.edges) - 1)
-    for group in groups:
-        filled = histogram(group.values, group.weights, bins)
-        above = below + filled.values
-        axes.stairs(above, bins.edges, baseline=below, fill=True, color=group.colour, lw=0, label=group.label)
-        below, squares = above, squares + filled.errors**2
-    if groups:
-        error = np.sqrt(squares)
-        axes.stairs(below, bins.edges, color=INK, lw=0.8)
-        statistical_band(axes, np.maximum(below - error, 0), below + error, bins.edges)
-
-
-def _score_axis(axes: Axes, groups: Sequence[Group], bins: Bins) -> None:
+def _score_axis(axes: Axes, drawn: Sequence[Histogram], bins: Bins) -> None:
     """Logarithmic y from half of the smallest filled bin, log x where the bins are."""
-    filled = [histogram(g.values, g.weights, bins).values for g in groups]
-    heights = np.concatenate(filled) if filled else np.empty(0)
-    positive = heights[heights > 0]
+    heights = np.concatenate([h.values for h in drawn]) if drawn else np.ones(1)
+    positive = heights[heights > 0] if (heights > 0).any() else np.ones(1)
+    top = float(positive.max())
+    low = max(float(positive.min()) / 2, top * 1e-8)
+    axes.set_ylim(low, max(top * 2, low * 100))  # before the scale: a logarithmic axis refuses to look at zeros
     axes.set_yscale("log")
-    top = float(np.sum(filled, axis=0).max()) if filled else 1.0
-    low = max(float(positive.min()) / 2, top * 1e-8) if len(positive) else 0.1
-    axes.set_ylim(low, max(top * 2, low * 100))
     if not np.allclose(np.diff(bins.edges), bins.edges[1] - bins.edges[0]):
         axes.set_xscale("log")
     axes.set_xlim(bins.edges[0], bins.edges[-1])
     axes.set_ylabel("Events / bin")
-    note_in_legend(axes, bins.note)
 
 
 def index_figure(
@@ -127,7 +106,7 @@ def index_figure(
         _index_axes(grid[0], groups, cut)
         grid[0][0].set_ylabel("Anomaly score")
         decade_ticks(grid[0][1])
-        legend_on_top(grid[0][0], columns=len(groups) + 1, markerscale=2.5)
+        legend_on_top(grid[0][0], markerscale=2.5)
         write_heading(grid[0][0], heading, right=False)
         write_heading(grid[0][1], replace(heading, experiment="", status="Zoom") if heading else None)
         return figure
@@ -174,7 +153,7 @@ def embedding_figure(
             _points(axes, group, large=9.0)
         axes.set(xlabel=axis_labels[0], ylabel=axis_labels[1])
         _robust_limits(axes, groups)
-        legend_on_top(axes, columns=4, markerscale=2)
+        legend_on_top(axes, markerscale=2)
         write_heading(axes, heading)
         return figure
 

@@ -97,8 +97,8 @@ def interval_parts(estimate: Estimate | None, *, bounded: bool = True) -> tuple[
         estimate: any number with its interval.
         bounded: whether a value between 0 and 1 is a fraction, which is never rounded up to 1.
 
-    >>> interval_parts(Estimate(value=0.98765, low=0.9864, high=0.9887))
-    ('0.9876', '+0.0010', '−0.0012')
+    >>> interval_parts(Estimate(value=0.9877, low=0.9865, high=0.9887))
+    ('0.9877', '+0.0010', '−0.0012')
     """
     if estimate is None:
         return NONE, "", ""

@@ -17,7 +17,6 @@ from typing import Any, Literal
 
 import matplotlib as mpl
 import numpy as np
-import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -157,13 +156,15 @@ def note_in_legend(axes: Axes, note: str) -> None:
         axes.plot([], [], " ", label=note)
 
 
-def legend_on_top(axes: Axes, columns: int = 3, **options: Any) -> None:
+def legend_on_top(axes: Axes, **options: Any) -> None:
     """Draw the legend above the frame; the figure grows, the axes keep their size in inches."""
     handles, labels = axes.get_legend_handles_labels()
     if not handles:
         return
-    rows = -(-len(labels) // columns) + ("title" in options)
     figure = axes.figure.figure
+    longest = max(len(text) for text in labels) * 0.085 + 0.6  # inches of an entry with its handle
+    columns = int(np.clip(axes.get_position().width * figure.get_figwidth() / longest, 1, len(labels)))
+    rows = -(-len(labels) // columns) + ("title" in options)
     _grow(figure, rows * 0.235 + 0.12)
     height = axes.get_position().height * figure.get_figheight()
     axes.legend(
@@ -189,16 +190,6 @@ def decade_ticks(axes: Axes) -> None:
         axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.yaxis.set_minor_formatter(NullFormatter())
-
-
-def statistical_band(
-    axes: Axes, low: npt.NDArray[np.float64], high: npt.NDArray[np.float64], edges: npt.NDArray[np.floating]
-) -> None:
-    """Hatch the statistical uncertainty of a stack."""
-    axes.stairs(
-        high, edges, baseline=low, fill=True, hatch="//////", facecolor="none", edgecolor="#555555", lw=0,
-        label="Stat. unc.",
-    )  # fmt: skip
 
 
 def to_png(figure: Figure, dpi: float = 150.0) -> bytes:
