@@ -213,3 +213,10 @@ def test_the_callers_settings_come_back() -> None:
 def test_every_feature_of_the_trilepton_set_has_a_label_of_its_own(name: str) -> None:
     assert label(name).words != name
     assert label(name).kind != "energy" or label(name).unit == "GeV"
+
+
+def test_measured_events_are_not_called_simulation() -> None:
+    simulated = make_results()
+    mixed = tuple(s.model_copy(update={"origin": "data"} if s.role == "background" else {}) for s in simulated.samples)
+    for results, status in ((simulated, "Simulation"), (make_results(samples=mixed), "Data and simulation")):
+        assert status in [text.get_text() for text in next(search_figures(results)).figure.axes[0].texts]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 
 import numpy as np
@@ -79,9 +79,12 @@ def search_figures(
     Args:
         results: the numbers; performance, training and flagged events are drawn from them alone.
         data: arrays of the events; None leaves out what needs them.
-        heading: the line above each figure; by default luminosity and 13 TeV, and no experiment.
+        heading: the line above each figure; by default luminosity and 13 TeV, no experiment, and whether events are
+            simulated or measured.
     """
-    heading = heading or Heading(results.luminosity_fb, status=_status(results))
+    heading = heading or Heading(results.luminosity_fb)
+    if heading.status is None:
+        heading = replace(heading, status=_status(results))
     with_events = (
         (_score_figures(results, data, heading), _code_figures(data, heading), _input_figures(data, heading))
         if data is not None and len(data.weights)

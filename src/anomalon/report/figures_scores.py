@@ -106,7 +106,7 @@ def index_figure(
         _index_axes(grid[0], groups, cut)
         grid[0][0].set_ylabel("Anomaly score")
         decade_ticks(grid[0][1])
-        legend_on_top(grid[0][0], markerscale=2.5)
+        legend_on_top(grid[0][0], columns=min(len(groups) + 1, 7), markerscale=2.5)
         write_heading(grid[0][0], heading, right=False)
         write_heading(grid[0][1], replace(heading, experiment="", status="Zoom") if heading else None)
         return figure

@@ -62,6 +62,12 @@ _RC: dict[str, Any] = {
 class Heading:
     """The line above the axes: whose data, and how much of it.
 
+    Attributes:
+        luminosity_fb: in fb^-1; None leaves it out.
+        energy_tev: of the collisions; None leaves it out.
+        experiment: none by default: a label is for those who may speak for an experiment.
+        status: such as ``Simulation``; None lets :func:`anomalon.report.search_figures` tell from the samples.
+
     >>> Heading(luminosity_fb=140.0).right
     '140 fb$^{-1}$ (13 TeV)'
     """
@@ -69,7 +75,7 @@ class Heading:
     luminosity_fb: float | None = None
     energy_tev: float | None = 13.0
     experiment: str = ""
-    status: str = "Simulation"
+    status: str | None = None
 
     @property
     def right(self) -> str:
@@ -126,7 +132,9 @@ def write_heading(axes: Axes, heading: Heading | None, *, right: bool = True) ->
     if heading is None:
         return
     name = rf"$\bf{{{heading.experiment}}}$ " if heading.experiment else ""
-    axes.text(0, 1.015, f"{name}{heading.status}", transform=axes.transAxes, fontsize=12.5, va="bottom", style="italic")
+    axes.text(
+        0, 1.015, f"{name}{heading.status or ''}", transform=axes.transAxes, fontsize=12.5, va="bottom", style="italic"
+    )
     if right:
         axes.text(1, 1.015, heading.right, transform=axes.transAxes, fontsize=12.5, va="bottom", ha="right")
 
@@ -156,14 +164,21 @@ def note_in_legend(axes: Axes, note: str) -> None:
         axes.plot([], [], " ", label=note)
 
 
-def legend_on_top(axes: Axes, **options: Any) -> None:
-    """Draw the legend above the frame; the figure grows, the axes keep their size in inches."""
+def legend_on_top(axes: Axes, *, columns: int | None = None, **options: Any) -> None:
+    """Draw the legend above the frame; the figure grows, the axes keep their size in inches.
+
+    Args:
+        axes: with labelled artists.
+        columns: None takes as many as fit over the axes.
+        options: of matplotlib's legend.
+    """
     handles, labels = axes.get_legend_handles_labels()
     if not handles:
         return
     figure = axes.figure.figure
     longest = max(len(text) for text in labels) * 0.085 + 0.6  # inches of an entry with its handle
-    columns = int(np.clip(axes.get_position().width * figure.get_figwidth() / longest, 1, len(labels)))
+    fitting = np.clip(axes.get_position().width * figure.get_figwidth() / longest, 1, len(labels))
+    columns = columns or int(fitting)
     rows = -(-len(labels) // columns) + ("title" in options)
     _grow(figure, rows * 0.235 + 0.12)
     height = axes.get_position().height * figure.get_figheight()
