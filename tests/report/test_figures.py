@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 
-from anomalon.report import FigureData, Group, Heading, figures_features, figures_performance, figures_scores
+from anomalon.report import FigureData, Group, Heading, assemble, figures_features, figures_performance, figures_scores
 from anomalon.report.assemble import search_figures
 from anomalon.report.figures_scores import Cut
 from anomalon.report.labels import label
@@ -220,3 +220,12 @@ def test_measured_events_are_not_called_simulation() -> None:
     mixed = tuple(s.model_copy(update={"origin": "data"} if s.role == "background" else {}) for s in simulated.samples)
     for results, status in ((simulated, "Simulation"), (make_results(samples=mixed), "Data and simulation")):
         assert status in [text.get_text() for text in next(search_figures(results)).figure.axes[0].texts]
+
+
+def test_a_large_process_is_thinned_over_the_whole_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(assemble, "MAX_POINTS", 100)
+    entries = search_figures(make_results(), make_data(3000))
+    axes = next(entry for entry in entries if entry.name == "score_vs_index").figure.axes[0]
+    points = {c.get_label(): c.get_offsets()[:, 0] for c in axes.collections}
+    assert max(len(x) for x in points.values()) <= 100
+    assert all(x.max() > 900 and x.min() < 100 for x in points.values())

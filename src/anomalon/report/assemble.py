@@ -147,9 +147,10 @@ def _score_figures(results: SearchResults, data: FigureData, heading: Heading) -
 def _index_entry(
     data: FigureData, rows: npt.NDArray[np.integer], detector: DetectorSummary, heading: Heading
 ) -> FigureEntry:
-    rows = _thinned(rows, data.processes)
-    groups = data.groups(data.scores[detector.name][rows], rows)
-    positions = [np.flatnonzero(data.processes[rows] == group.label).astype(np.float64) for group in groups]
+    shown = _thinned(rows, data.processes)
+    groups = data.groups(data.scores[detector.name][shown], shown)
+    index = np.searchsorted(rows, shown).astype(np.float64)
+    positions = [index[data.processes[shown] == group.label] for group in groups]
     figure = index_figure(groups, positions, cut=_cut(detector), heading=heading)
     text = (
         f"Score of {detector.title} for test events in mixed order, all (left) and around the threshold (right); "
@@ -163,10 +164,10 @@ MAX_POINTS = 4000
 
 
 def _thinned(rows: npt.NDArray[np.integer], processes: npt.NDArray[np.str_]) -> npt.NDArray[np.integer]:
-    """The first events of every process, in order; the events are mixed, so that the first are as good as any."""
+    """Every second, third, ... event of a process with too many, so that the points still span the whole sample."""
     names = processes[rows]
-    chosen = [rows[names == name][:MAX_POINTS] for name in np.unique(names)]
-    return np.sort(np.concatenate(chosen)) if chosen else rows
+    chosen = [rows[names == name] for name in np.unique(names)]
+    return np.sort(np.concatenate([own[:: -(-len(own) // MAX_POINTS)] for own in chosen])) if chosen else rows
 
 
 def _cut(detector: DetectorSummary) -> Cut | None:
