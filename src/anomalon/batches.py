@@ -219,8 +219,8 @@ def gather(batches: Batches) -> tuple[npt.NDArray[np.float32], Floats]:
 def resample(weights: Floats, seed: int) -> npt.NDArray[np.int64]:
     """Indices (event,) of an unweighted sample of the same size, drawn in proportion to the absolute weights.
 
-    Systematic resampling: one random offset and equal steps along the cumulative weights, so that equal weights give
-    back every event exactly once. For learners that know no weights.
+    Stratified resampling: one draw in each of n equal parts of the cumulative weight, so that equal weights give back
+    every event exactly once. For learners that know no weights.
 
     >>> resample(np.ones(4), seed=1).tolist()
     [0, 1, 2, 3]
@@ -229,8 +229,9 @@ def resample(weights: Floats, seed: int) -> npt.NDArray[np.int64]:
     n = len(weights)
     if not n or not cumulative[-1] > 0:
         raise TrainingError(f"{n} events with a sum of |weights| of zero: nothing to learn from")
-    offset = np.random.default_rng(seed).uniform(0.25, 0.75)  # away from 0 and 1: rounding cannot skip an event
-    positions = (np.arange(n) + offset) / n * cumulative[-1]
+    # Away from 0 and 1, so that rounding of the sum cannot skip an event.
+    within = np.random.default_rng(seed).uniform(1e-9, 1 - 1e-9, n)
+    positions = (np.arange(n) + within) / n * cumulative[-1]
     index: npt.NDArray[np.int64] = np.minimum(np.searchsorted(cumulative, positions, side="right"), n - 1)
     return index
 

@@ -22,17 +22,23 @@ from typing import Any, Literal, Self
 import numpy as np
 import torch
 from pydantic import Field
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from anomalon.batches import Batches, as_batches
 from anomalon.config import Settings
-from anomalon.errors import ModelFileError, RunError, TrainingError
+from anomalon.errors import RunError, TrainingError
+from anomalon.networks.checkpoint import (
+    State,
+    named,
+    optimizer_tensors,
+    part,
+    read_checkpoint,
+    restore_optimizer,
+    write_checkpoint,
+)
 
 Loss = Callable[[nn.Module, Tensor], Tensor]
 """Loss per event: (module, inputs (event, input)) -> (event,)."""
-State = dict[str, Tensor]
 Stopped = Literal["", "patience", "epochs", "time"]
 
 CHECKPOINT = "training.safetensors"
@@ -190,22 +196,21 @@ def epochs_without_improvement(losses: tuple[float, ...], min_delta: float) -> i
     >>> epochs_without_improvement((3.0, 2.0, 1.9, 2.5), min_delta=0.5)
     2
     """
+    return ([0, *_waiting(losses, min_delta)])[-1]
+
+
+def _waiting(losses: tuple[float, ...], min_delta: float) -> Iterator[int]:
+    """After each epoch, the number of epochs since the last improvement."""
     best, since = math.inf, 0
     for value in losses:
         improved = value < best - min_delta
         best, since = (value, 0) if improved else (best, since + 1)
-    return since
+        yield since
 
 
 def _plateaus(losses: tuple[float, ...], settings: TrainingSettings) -> int:
     wait = max(1, settings.patience // 2)
-    best, since, count = math.inf, 0, 0
-    for value in losses:
-        improved = value < best - settings.min_delta
-        best, since = (value, 0) if improved else (best, since + 1)
-        if since == wait:
-            since, count = 0, count + 1
-    return count
+    return sum(since > 0 and since % wait == 0 for since in _waiting(losses, settings.min_delta))
 
 
 def _sample(data: Any, settings: TrainingSettings) -> Batches | None:
@@ -385,49 +390,26 @@ class _Checkpoint:
             self.written = time.monotonic()
 
     def save(self, path: Path) -> None:
-        """Write beside the final name, then rename: a kill leaves the previous checkpoint whole."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        metadata = {"identity": self.identity, "record": json.dumps(self.loop.record.to_dict())}
-        temporary = path.with_suffix(".tmp")
-        save_file(self.tensors(), temporary, metadata=metadata)
-        temporary.replace(path)
-
-    def tensors(self) -> State:
-        """Everything that changes, as named tensors."""
-        named = {f"network/{name}": tensor for name, tensor in self.loop.network.state_dict().items()}
-        named |= {f"best/{name}": tensor for name, tensor in self.loop.best.items()}
-        for index, state in self.loop.optimizer.state_dict()["state"].items():
-            named |= {f"optimizer/{index}/{key}": tensor for key, tensor in state.items()}
-        return {name: tensor.detach().cpu().contiguous() for name, tensor in named.items()}
+        """Write everything that changes during a training."""
+        loop = self.loop
+        tensors = {
+            **named("network/", loop.network.state_dict()),
+            **named("best/", loop.best),
+            **named("optimizer/", optimizer_tensors(loop.optimizer)),
+        }
+        write_checkpoint(path, tensors, {"identity": self.identity, "record": json.dumps(loop.record.to_dict())})
 
     def load(self, path: Path) -> None:
         """Continue where the checkpoint stopped."""
-        tensors, metadata = _read(path)
+        tensors, metadata = read_checkpoint(path)
         if metadata.get("identity") != self.identity:
             raise RunError(
                 f"{path}: belongs to a training with other settings, events or network; remove it, or do not resume"
             )
-        state: dict[int, State] = {}
-        for name in (n for n in tensors if n.startswith("optimizer/")):
-            _, index, key = name.split("/")
-            state.setdefault(int(index), {})[key] = tensors[name]
-        optimizer = self.loop.optimizer
-        optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-        self.loop.network.load_state_dict(_part(tensors, "network/"))
-        self.loop.best = _part(tensors, "best/")
+        restore_optimizer(self.loop.optimizer, part("optimizer/", tensors))
+        self.loop.network.load_state_dict(part("network/", tensors))
+        self.loop.best = part("best/", tensors)
         self.loop.record = TrainingRecord.from_dict(json.loads(metadata["record"]))
-
-
-def _part(tensors: State, prefix: str) -> State:
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-
-
-def _read(path: Path) -> tuple[State, dict[str, str]]:
-    try:
-        with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise ModelFileError(f"{path}: checkpoint is damaged ({error}); remove it, or do not resume") from None
 
 
 def _identity(loop: _Loop, validation: Batches | None) -> str:

@@ -55,7 +55,8 @@ class GradientBoosting(Classifier):
             early_stopping=False,
             random_state=s.seed,
         )
-        self.estimator.fit(x, labels, sample_weight=weights)
+        # The binning of scikit-learn fails on a column without any value; a constant one is never split on.
+        self.estimator.fit(np.where(np.isnan(x).all(axis=0), np.float32(0), x), labels, sample_weight=weights)
 
     def _predict_proba(self, x: Inputs) -> Floats:
         return np.asarray(self.estimator.predict_proba(x), dtype=np.float64)

@@ -6,6 +6,7 @@ Third parties join through the entry points ``anomalon.scorers`` and ``anomalon.
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -92,7 +93,12 @@ def load_classifier(folder: Path) -> Classifier:
 
 
 def _all(group: str, known: dict[str, Any]) -> dict[str, Any]:
-    return {**{point.name: point for point in entry_points(group=group)}, **known}
+    return {**_installed(group), **known}
+
+
+@cache
+def _installed(group: str) -> dict[str, Any]:
+    return {point.name: point for point in entry_points(group=group)}
 
 
 def _get(name: str, what: str, known: dict[str, Any]) -> Any:
