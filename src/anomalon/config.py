@@ -13,7 +13,7 @@ from typing import Any, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from anomalon.errors import ConfigError, suggest
+from anomalon.errors import ConfigError, UnknownNameError, suggest
 
 
 class Settings(BaseModel):
@@ -38,6 +38,8 @@ class Settings(BaseModel):
             return cls.model_validate(values)
         except ValidationError as error:
             raise ConfigError(f"{where}: {_explain(cls, error)}") from None
+        except UnknownNameError as error:
+            raise ConfigError(f"{where}: {error}") from None
 
 
 def load_yaml(path: str | Path) -> dict[str, Any]:

@@ -5,10 +5,15 @@ A command lives in the module of its name and imports the library inside its fun
 
 from __future__ import annotations
 
-from anomalon.cli import info, read
+from anomalon.cli import features, info, init, read, score, search, simulate
 from anomalon.cli._app import app, main
 
 __all__ = ["app", "main"]
 
+app.command()(init.init)
+app.command()(simulate.simulate)
 app.command()(read.read)
 app.command()(info.info)
+app.command()(features.features)
+app.command()(search.search)
+app.command()(score.score)

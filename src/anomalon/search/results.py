@@ -34,7 +34,7 @@ class SampleSummary(Settings):
     cross_section_pb: float | None
     k_factor: float
     n_events: int
-    n_selected: int
+    n_selected: int | None
     yield_expected: float | None
     yield_error: float | None
     caveats: tuple[str, ...] = ()

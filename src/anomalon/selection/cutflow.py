@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -85,14 +83,6 @@ class Cutflow:
         if len(groups) != 1:
             groups[ALL] = self.total()
         return [row for name, counts in groups.items() for row in _rows(name, self.cuts, counts)]
-
-    def to_csv(self) -> str:
-        """The rows as CSV text with a header."""
-        text = io.StringIO()
-        writer = csv.DictWriter(text, fieldnames=list(_rows("", ("",), (Count(),))[0]))
-        writer.writeheader()
-        writer.writerows(self.rows())
-        return text.getvalue()
 
 
 @dataclass(frozen=True)

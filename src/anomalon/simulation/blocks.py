@@ -120,7 +120,7 @@ def simulate_block(settings: SimulationSettings, block: int) -> Block:
     rows = reconstructed.kept[versions.source]
     columns = _identity(versions, rows + block * BLOCK_SIZE, block) | versions.objects
     columns |= {"gen_weight": record.gen_weight[rows], "factors": ak.zip(versions.factors)}
-    table = make_events(columns)[_has_leptons(versions, settings.skim_leptons)]
+    table = make_events(columns)[_is_stored(versions, settings, process)]
     return Block(ak.to_packed(table), counts, n_events, len(table), float(record.gen_weight.sum()))
 
 
@@ -180,9 +180,10 @@ def _identity(versions: Versions, event: Ints, block: int) -> dict[str, Any]:
     }
 
 
-def _has_leptons(versions: Versions, minimum: int) -> Mask:
+def _is_stored(versions: Versions, settings: SimulationSettings, process: Process) -> Mask:
     leptons = ak.num(versions.objects["electrons"]) + ak.num(versions.objects["muons"])
-    return np.asarray(ak.to_numpy(leptons)) >= minimum
+    enough = np.asarray(ak.to_numpy(leptons)) >= settings.skim_leptons
+    return enough & versions.is_fake if process.fakes and not settings.fakes.keep_real else enough
 
 
 def _normalised(sample: Sample, process: Process, blocks: list[Block]) -> Sample:

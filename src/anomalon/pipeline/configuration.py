@@ -1,0 +1,229 @@
+"""The configuration of a search, checked before anything runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+from pydantic import Field, field_validator, model_validator
+
+from anomalon import features
+from anomalon.config import Settings, load_yaml
+from anomalon.errors import ConfigError, suggest
+from anomalon.events import DEFAULT_LUMINOSITY, Sample
+from anomalon.features import FeatureSet
+from anomalon.models.detector import DetectorSettings
+from anomalon.search.results import Role
+from anomalon.selection import TrileptonSelection
+from anomalon.simulation import FakeSettings, SimulationSettings, get_process
+
+
+class SampleConfig(Settings):
+    """One sample: simulated (``simulate``) or read from files or a store (``files``).
+
+    Attributes:
+        name: a short name of its own, such as ``wz``.
+        role: ``background`` (trained on), ``signal`` (evaluated on) or ``data`` (collision data, scored blinded).
+        simulate: a process of ``anomalon simulate --list``.
+        parameters: of the process, such as ``{mass: 2000}``.
+        events: number of events to generate.
+        files: event files or stores; globs and directories too.
+        process: name of the process in tables; by default the sample's name.
+        title: a few words for the report; by default the catalogue's.
+        cross_section_pb: for files whose cross section is known to you alone.
+    """
+
+    name: str
+    role: Role
+    simulate: str | None = None
+    parameters: dict[str, float] = Field(default_factory=dict)
+    events: int = Field(default=10_000, ge=1)
+    files: tuple[str, ...] = ()
+    process: str | None = None
+    title: str | None = None
+    cross_section_pb: float | None = Field(default=None, gt=0)
+    k_factor: float = Field(default=1.0, gt=0)
+    filter_efficiency: float = Field(default=1.0, gt=0, le=1)
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if bool(self.simulate) == bool(self.files):
+            raise ConfigError(f"sample '{self.name}': give either simulate: PROCESS or files: [...]")
+        if self.simulate:
+            if self.role == "data":
+                raise ConfigError(f"sample '{self.name}': simulated events cannot have role data")
+            get_process(self.simulate, **self.parameters)
+        return self
+
+    @property
+    def process_name(self) -> str:
+        """Name of the process in tables and figures."""
+        return self.process or self.name
+
+    @property
+    def heading(self) -> str:
+        """Title for the report."""
+        if self.title or not self.simulate:
+            return self.title or self.process_name
+        process = get_process(self.simulate, **self.parameters)
+        chosen = ", ".join(f"{name} = {value:g}" for name, value in process.values.items())
+        return f"{process.title} ({chosen})" if chosen else process.title
+
+    def describe(self, sample: Sample) -> Sample:
+        """The sample with this configuration's name, process and cross section."""
+        changes: dict[str, Any] = {"name": self.name, "process": self.process_name}
+        if self.role == "data":
+            changes["origin"] = "data"
+        if self.cross_section_pb is not None:
+            changes["cross_section_pb"] = self.cross_section_pb
+        if self.files:
+            changes |= {"filter_efficiency": self.filter_efficiency}
+        changes["k_factor"] = self.k_factor if self.k_factor != 1.0 else sample.k_factor
+        return sample.model_copy(update=changes)
+
+
+class SimulationConfig(Settings):
+    """How samples are simulated.
+
+    Attributes:
+        mpi: multi-parton interactions; off is several times faster and fine for development.
+        detector: a detector preset.
+        skim_leptons: store only events with at least this many leptons; yields are not touched by it.
+        fakes: how jets turn into leptons, in the processes that ask for it.
+        workers: processes; None uses all cores. The events do not depend on it.
+    """
+
+    mpi: bool = True
+    detector: str = "cms"
+    skim_leptons: int = Field(default=3, ge=0)
+    fakes: FakeSettings = FakeSettings()
+    workers: int | None = Field(default=None, ge=1)
+
+
+class SplitConfig(Settings):
+    """Fractions of the events for training, validation and test; they are disjoint and sum to 1."""
+
+    train: float = Field(default=0.5, gt=0, lt=1)
+    validation: float = Field(default=0.2, gt=0, lt=1)
+    test: float = Field(default=0.3, gt=0, lt=1)
+
+    @model_validator(mode="after")
+    def _sum_to_one(self) -> Self:
+        if abs(sum(self.fractions) - 1.0) > 1e-9:
+            raise ConfigError(f"split: train + validation + test = {sum(self.fractions):g}, must be 1")
+        return self
+
+    @property
+    def fractions(self) -> tuple[float, float, float]:
+        """The three fractions, in the order training, validation, test."""
+        return self.train, self.validation, self.test
+
+
+class ReportConfig(Settings):
+    """What the report shows.
+
+    Attributes:
+        candidates: number of top events listed.
+        experiment_label: printed on figures, such as ``CMS Open Data``; none by default.
+    """
+
+    candidates: int = Field(default=20, ge=0, le=10_000)
+    experiment_label: str = ""
+
+
+class SearchConfig(Settings):
+    """A whole search; see ``anomalon init`` for a commented example."""
+
+    title: str = "Search for anomalous events"
+    luminosity_fb: float = Field(default=DEFAULT_LUMINOSITY, gt=0)
+    seed: int = Field(default=1, ge=0, lt=2**31)
+    samples: tuple[SampleConfig, ...]
+    simulation: SimulationConfig = SimulationConfig()
+    selection: TrileptonSelection = TrileptonSelection()
+    features: dict[str, Any] = Field(default_factory=lambda: {"set": "trilepton"})
+    split: SplitConfig = SplitConfig()
+    threshold_quantile: float = Field(default=0.95, gt=0.5, lt=1)
+    detectors: tuple[dict[str, Any], ...] = ({"kind": "isolation-forest"},)
+    main_detector: str | None = None
+    supervised: dict[str, Any] | None = Field(default_factory=lambda: {"kind": "gradient-boosting"})
+    report: ReportConfig = ReportConfig()
+
+    @field_validator("features")
+    @classmethod
+    def _known_feature_set(cls, values: dict[str, Any]) -> dict[str, Any]:
+        name = values.get("set", "trilepton")
+        features.get(name, **{k: v for k, v in values.items() if k != "set"})
+        return {"set": name, **values}
+
+    @field_validator("detectors")
+    @classmethod
+    def _known_detectors(cls, values: tuple[dict[str, Any], ...]) -> tuple[dict[str, Any], ...]:
+        for i, value in enumerate(values):
+            DetectorSettings.parse(value, where=f"detectors[{i}]")
+        return values
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        _unique("sample", [s.name for s in self.samples])
+        names = [d.name for d in self.detector_settings()]
+        _unique("detector", names)
+        for role in ("background", "signal"):
+            if not any(s.role == role for s in self.samples):
+                raise ConfigError(f"samples: no sample has role {role}; a search needs at least one")
+        if self.main_detector is not None and self.main_detector not in names:
+            raise ConfigError(
+                f"main_detector: no detector '{self.main_detector}'; {suggest(self.main_detector, names)}"
+            )
+        return self
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read a YAML file.
+
+        Raises:
+            ConfigError: with the key, the value and what is allowed.
+        """
+        return cls.parse(load_yaml(path), where=str(path))
+
+    def feature_set(self) -> FeatureSet:
+        """The features, computed with this configuration's selection."""
+        settings = {k: v for k, v in self.features.items() if k != "set"}
+        return features.get(self.features["set"], selection=self.selection, **settings)
+
+    def simulation_settings(self, sample: SampleConfig) -> SimulationSettings:
+        """How one of the samples is simulated."""
+        return SimulationSettings.parse(
+            {
+                "process": get_process(sample.simulate or "", **sample.parameters),
+                "n_events": sample.events,
+                "seed": self.seed,
+                **self.simulation.model_dump(exclude={"workers"}),
+            },
+            where=f"sample '{sample.name}'",
+        )
+
+    def detector_settings(self) -> tuple[DetectorSettings, ...]:
+        """Settings of the detectors; those without a seed use the search's. MET alone always comes first."""
+        configured = [
+            DetectorSettings.parse({"seed": self.seed, **value}, where=f"detectors[{i}]")
+            for i, value in enumerate(self.detectors)
+        ]
+        if any(d.name == "met" for d in configured):
+            return tuple(configured)
+        return (DetectorSettings.parse({"kind": "met"}), *configured)
+
+    @property
+    def main(self) -> str:
+        """Name of the detector that flags events: ``main_detector``, else the first one that is no baseline."""
+        return self.main_detector or next((d.name for d in self.detector_settings() if d.name != "met"), "met")
+
+    def to_yaml(self) -> str:
+        """The resolved configuration."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def _unique(what: str, names: list[str]) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"two {what}s are called '{name}'; give each a name of its own")

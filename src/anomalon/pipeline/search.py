@@ -1,0 +1,234 @@
+"""A search from end to end: samples, selection, training, scores, evaluation, report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import anomalon
+from anomalon.errors import RunError
+from anomalon.models.detector import Detector
+from anomalon.models.discriminator import DiscriminatorSettings
+from anomalon.pipeline import evaluate as ev
+from anomalon.pipeline import fit
+from anomalon.pipeline.cache import StageCache
+from anomalon.pipeline.configuration import SearchConfig
+from anomalon.pipeline.figures import draw
+from anomalon.pipeline.fit import Fitted, Parts
+from anomalon.pipeline.progress import Progress, Silent
+from anomalon.pipeline.run_directory import (
+    RunDirectory,
+    config_digest,
+    make_manifest,
+    save_models,
+    write_candidates,
+    write_json,
+    write_scores,
+)
+from anomalon.pipeline.samples import SelectedSample, select_samples
+from anomalon.pipeline.summaries import (
+    cutflow_csv,
+    cutflow_of,
+    cutflow_rows,
+    detector_summaries,
+    feature_summaries,
+    notes,
+    sample_summaries,
+    split_summaries,
+)
+from anomalon.pipeline.table import Table
+from anomalon.report import write_report
+from anomalon.search.blinding import blinding
+from anomalon.search.headline import headline
+from anomalon.search.results import SearchResults
+
+CACHE = ".anomalon-cache"
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a search is run; nothing here changes its results.
+
+    Attributes:
+        resume: reuse a finished run of the same configuration and continue an interrupted one.
+        overwrite: replace a finished run.
+        cache: folder of simulated samples and finished stages; by default beside the output.
+        unblind: the reason for looking at collision data above the threshold; None keeps it blinded.
+        figures: whether to draw; the report and ``results.json`` hold the same numbers without.
+        progress: who listens.
+    """
+
+    resume: bool = False
+    overwrite: bool = False
+    cache: Path | None = None
+    unblind: str | None = None
+    figures: bool = True
+    progress: Progress = field(default_factory=Silent)
+
+
+def run_search(search: SearchConfig, output: Path, options: RunOptions | None = None) -> SearchResults:
+    """Run a search and write its run directory.
+
+    Args:
+        search: the configuration.
+        output: the run directory to make.
+        options: how to run.
+
+    Returns:
+        Every number of the search, as in ``results.json``.
+
+    Raises:
+        OutputExistsError: ``output`` is there and neither ``resume`` nor ``overwrite`` is on.
+        RunError: ``resume``, but the run there has another configuration.
+        EmptySelectionError: too few events are left; the message holds the cutflow.
+    """
+    options = options or RunOptions()
+    run = RunDirectory(output)
+    if options.resume and run.finished:
+        finished = _reuse(run, search, options)
+        if finished is not None:
+            return finished
+    run.check_free(options.overwrite or options.resume)
+    work = _Work(search, StageCache(options.cache or output.parent / CACHE, resume=True), options)
+    results = work.run(run)
+    run.finish()
+    return results
+
+
+def _reuse(run: RunDirectory, search: SearchConfig, options: RunOptions) -> SearchResults | None:
+    manifest = run.manifest()
+    if manifest["config_digest"] != config_digest(search):
+        raise RunError(
+            f"{run.path}: a finished run of another configuration; choose another --output, or --overwrite it"
+        )
+    if manifest["anomalon"] != anomalon.__version__ or manifest["unblinded"] != options.unblind:
+        return None
+    options.progress.say(f"{run.path}: finished before with this configuration; nothing to do")
+    return run.results()
+
+
+@dataclass
+class _Work:
+    """State of one run: the configuration, the cache, and how long each stage took."""
+
+    search: SearchConfig
+    cache: StageCache
+    options: RunOptions
+    seconds: dict[str, float] = field(default_factory=dict)
+    stages: dict[str, str] = field(default_factory=dict)
+    supervised_seconds: dict[str, float] = field(default_factory=dict)
+
+    def run(self, run: RunDirectory) -> SearchResults:
+        search, progress = self.search, self.options.progress
+        selected = self._select()
+        parts = Parts.of(Table.concatenate([s.table for s in selected]), search)
+        fit.check_enough(parts, cutflow_of(selected))
+        fitted, supervised = self._train(parts)
+        with self._timed("score"):
+            state = blinding(parts.table.is_data, self.options.unblind)
+            detectors = [f.detector for f in fitted]
+            scores = ev.score(detectors, parts, search, state)
+        with self._timed("evaluate"):
+            progress.start("evaluate")
+            results = self._evaluate(selected, parts, fitted, supervised, scores)
+        with self._timed("report"):
+            self._write(run, results, parts, detectors, scores)
+        return results
+
+    def _select(self) -> list[SelectedSample]:
+        with self._timed("samples and selection"):
+            return select_samples(self.search, self.cache, self.options.progress, self.stages)
+
+    def _train(self, parts: Parts) -> tuple[list[Fitted], dict[str, Any]]:
+        search, progress = self.search, self.options.progress
+        key = {
+            "selected": {k: v for k, v in self.stages.items() if k.startswith("select-")},
+            "split": search.split.fractions,
+            "seed": search.seed,
+            "luminosity": search.luminosity_fb,
+        }
+        with self._timed("training"):
+            fitted = [fit.fit_detector(s, parts, key, self.cache, progress) for s in search.detector_settings()]
+            supervised: dict[str, Any] = {}
+            if search.supervised is not None:
+                settings = DiscriminatorSettings.parse({"seed": search.seed, **search.supervised}, where="supervised")
+                for name in ev.signal_names(parts):
+                    model, took = fit.fit_supervised(settings, name, parts, key, self.cache, progress)
+                    self.supervised_seconds[name] = took
+                    supervised[name] = model.score_features(parts.table.features)
+        self.stages |= {f"detector-{f.detector.name}": f.folder.parent.name for f in fitted}
+        return fitted, supervised
+
+    def _evaluate(
+        self,
+        selected: Sequence[SelectedSample],
+        parts: Parts,
+        fitted: Sequence[Fitted],
+        supervised: dict[str, Any],
+        scores: ev.Scores,
+    ) -> SearchResults:
+        search = self.search
+        state = blinding(parts.table.is_data, self.options.unblind)
+        evaluations = [
+            *ev.evaluate_detectors(scores, parts, search.seed),
+            *ev.evaluate_best_variable(parts, search.seed),
+            *ev.evaluate_supervised(supervised, parts, search.seed),
+        ]
+        main = next(f.detector for f in fitted if f.detector.name == search.main)
+        summaries = detector_summaries(fitted, scores, parts, self.supervised_seconds)
+        samples = sample_summaries(selected, state)
+        candidates = ev.list_candidates(scores, main, parts, search.report.candidates)
+        main_summary = next(d for d in summaries if d.name == search.main)
+        return SearchResults(
+            anomalon_version=anomalon.__version__,
+            title=search.title,
+            luminosity_fb=search.luminosity_fb,
+            seed=search.seed,
+            main_detector=search.main,
+            notes=notes(search, state),
+            headline=headline(main_summary, summaries, evaluations, samples, candidates),
+            samples=samples,
+            ledger=tuple(entry.to_dict() for s in selected for entry in s.visible_ledger(state)),
+            cutflow=cutflow_rows(selected, state),
+            split=split_summaries(parts, search, state),
+            features=feature_summaries(parts, fitted),
+            detectors=summaries,
+            evaluations=tuple(evaluations),
+            flagged=tuple(ev.flagged_processes(scores, parts, search, state)),
+            candidates=tuple(candidates),
+            blinding=state,
+            seconds=dict(self.seconds),
+        )
+
+    def _write(
+        self,
+        run: RunDirectory,
+        results: SearchResults,
+        parts: Parts,
+        detectors: Sequence[Detector],
+        scores: ev.Scores,
+    ) -> None:
+        folder = run.begin()
+        (folder / "config.yaml").write_text(self.search.to_yaml(), encoding="utf-8")
+        write_json(folder / "manifest.json", make_manifest(self.search, self.stages, self.options.unblind))
+        write_json(folder / "ledger.json", {"entries": results.ledger})
+        write_json(folder / "cutflow.json", results.cutflow)
+        (folder / "cutflow.csv").write_text(cutflow_csv(results.cutflow), encoding="utf-8")
+        write_scores(folder / "scores.parquet", parts, scores)
+        save_models(folder / "model", detectors)
+        write_candidates(folder / "candidates.csv", results.candidates)
+        self.options.progress.start("report")
+        by_name = {d.name: d for d in detectors}
+        figures = draw(results, self.search, parts, by_name, scores) if self.options.figures else ()
+        write_report(results, figures, folder, progress=lambda name: self.options.progress.update(0, name))
+        write_json(folder / "results.json", results.model_dump(mode="json"))
+
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.seconds[stage] = round(time.perf_counter() - start, 2)

@@ -1,0 +1,195 @@
+"""Records of the report made from what the stages left: samples, cutflow, split, features, detectors, notes."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from functools import reduce
+from operator import add
+from typing import Any
+
+import numpy as np
+
+from anomalon.batches import TEST, TRAIN, VALIDATION
+from anomalon.pipeline.configuration import SearchConfig
+from anomalon.pipeline.evaluate import Scores
+from anomalon.pipeline.fit import Fitted, Parts
+from anomalon.pipeline.samples import SelectedSample
+from anomalon.search.blinding import blind_cutflow
+from anomalon.search.evaluation import BEST_VARIABLE, MET_ALONE, SUPERVISED
+from anomalon.search.results import (
+    Blinding,
+    DetectorSummary,
+    FeatureSummary,
+    SampleSummary,
+    SplitSummary,
+    TrainingSummary,
+)
+from anomalon.selection import Cutflow
+from anomalon.training import TrainingRecord
+
+TITLES = {
+    MET_ALONE: "MET alone",
+    "autoencoder": "Autoencoder",
+    "terrazas2025": "Autoencoder of Terrazas 2025",
+    "kmeans": "k-means clustering",
+    "gaussian-mixture": "Gaussian mixture",
+    "isolation-forest": "Isolation forest",
+    "gradient-boosting": "Gradient boosting",
+}
+
+
+def sample_summaries(selected: Sequence[SelectedSample], state: Blinding) -> tuple[SampleSummary, ...]:
+    """One record per sample; the number of selected events of blinded data is not told."""
+    return tuple(_sample(s, hidden=s.sample.is_data and state.applies) for s in selected)
+
+
+def _sample(selected: SelectedSample, *, hidden: bool) -> SampleSummary:
+    sample, table = selected.sample, selected.table
+    normalised = not sample.is_data and sample.cross_section_pb is not None and not hidden
+    return SampleSummary(
+        name=sample.name,
+        process=sample.process,
+        title=selected.config.heading,
+        role=selected.config.role,
+        origin=sample.origin,
+        cross_section_pb=sample.cross_section_pb,
+        k_factor=sample.k_factor,
+        n_events=sample.n_generated or selected.n_read,
+        n_selected=None if hidden else len(table),
+        yield_expected=float(table.weight.sum()) if normalised else None,
+        yield_error=float(np.sqrt((table.weight**2).sum())) if normalised else None,
+        caveats=tuple(sample.provenance.get("caveats", ())),
+    )
+
+
+def cutflow_of(selected: Sequence[SelectedSample]) -> Cutflow:
+    """The cutflow of all samples."""
+    return reduce(add, (s.cutflow for s in selected))
+
+
+def cutflow_rows(selected: Sequence[SelectedSample], state: Blinding) -> tuple[dict[str, Any], ...]:
+    """Rows of the cutflow as far as blinding shows them; simulated processes are summed up, data are not in the sum."""
+    simulated = [s.cutflow for s in selected if s.config.role == "background"]
+    others = [s.cutflow for s in selected if s.config.role != "background"]
+    data = {s.sample.process for s in selected if s.sample.is_data}
+    rows = reduce(add, simulated).rows()
+    rows = [{**row, "process": "all backgrounds"} if row["process"] == "all" else row for row in rows]
+    rows += [row for cutflow in others for row in cutflow.rows() if row["process"] != "all"]
+    return tuple(blind_cutflow(rows, data, state))
+
+
+def cutflow_csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows of the cutflow as CSV text with a header."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def split_summaries(parts: Parts, search: SearchConfig, state: Blinding) -> tuple[SplitSummary, ...]:
+    """How many selected events of every process are trained, validated and tested on."""
+    rows = []
+    for sample in search.samples:
+        if sample.role == "data" and state.applies:
+            continue
+        own = parts.table.sample_name == sample.name
+        counts = [int((own & (parts.split == part)).sum()) for part in (TRAIN, VALIDATION, TEST)]
+        rows.append(
+            SplitSummary(
+                process=sample.process_name, role=sample.role, train=counts[0], validation=counts[1], test=counts[2]
+            )
+        )
+    return tuple(rows)
+
+
+def feature_summaries(parts: Parts, fitted: Sequence[Fitted]) -> tuple[FeatureSummary, ...]:
+    """How often each feature is missing or not finite, and whether any detector uses it."""
+    table = parts.table.features
+    used = {name for f in fitted for name in f.detector.inputs}
+    bad = table.not_finite()
+    missing = (~table.mask).sum(axis=0)
+    return tuple(
+        FeatureSummary(name=name, missing=int(n), not_finite=bad.get(name, 0), used=name in used)
+        for name, n in zip(table.names, missing, strict=True)
+    )
+
+
+def detector_summaries(
+    fitted: Sequence[Fitted], scores: Scores, parts: Parts, supervised_seconds: Mapping[str, float]
+) -> tuple[DetectorSummary, ...]:
+    """One record per detector, the baselines and the bound among them."""
+    n_train = int(parts.where("background", TRAIN).sum())
+    rows = [_detector(f, scores, n_train) for f in fitted]
+    names = parts.table.features.names
+    rows.insert(1, _other(BEST_VARIABLE, "Best single variable (oracle)", "baseline", names, n_train))
+    if supervised_seconds:
+        bound = _other(SUPERVISED, "Supervised bound", "bound", names, n_train)
+        rows.append(bound.model_copy(update={"fit_seconds": float(sum(supervised_seconds.values()))}))
+    return tuple(rows)
+
+
+def _detector(fitted: Fitted, scores: Scores, n_train: int) -> DetectorSummary:
+    detector = fitted.detector
+    return DetectorSummary(
+        name=detector.name,
+        title=TITLES.get(detector.name, detector.name),
+        role="baseline" if detector.name == MET_ALONE else "detector",
+        kind=detector.settings.kind,
+        inputs=tuple(detector.inputs),
+        n_train=n_train,
+        fit_seconds=round(fitted.seconds, 2),
+        threshold=scores.thresholds[detector.name],
+        training=None if detector.record is None else _training(detector.record),
+    )
+
+
+def _other(name: str, title: str, role: Any, inputs: Sequence[str], n_train: int) -> DetectorSummary:
+    return DetectorSummary(
+        name=name, title=title, role=role, kind=name, inputs=tuple(inputs), n_train=n_train, fit_seconds=0.0
+    )
+
+
+def _training(record: TrainingRecord) -> TrainingSummary:
+    return TrainingSummary(
+        epochs=len(record.training_losses),
+        best_epoch=record.best_epoch,
+        seconds=record.seconds,
+        stopped=record.stopped,
+        train_loss=tuple(record.training_losses),
+        validation_loss=tuple(record.validation_losses),
+        learning_rate=tuple(record.learning_rates),
+    )
+
+
+def notes(search: SearchConfig, state: Blinding) -> tuple[str, ...]:
+    """What a reader must know before believing a number."""
+    lines = []
+    if any(s.simulate for s in search.samples):
+        mpi = "on" if search.simulation.mpi else "OFF (the fast preset: several times faster, for development)"
+        lines.append(
+            f"Samples are simulated with PYTHIA 8 at leading order, multi-parton interactions {mpi}, "
+            f"detector response '{search.simulation.detector}'."
+        )
+    lines.append(
+        f"Yields are for {search.luminosity_fb:g} fb^-1. Networks train on the absolute values of the event weights; "
+        "yields are signed."
+    )
+    lines.append(
+        "Preprocessing and thresholds are fixed on background events alone. All efficiencies and AUCs are on test "
+        "events, which no training and no threshold has seen; intervals are 68 %."
+    )
+    lines.append(
+        "The best single variable is an oracle: it is chosen with the signal's labels (on training events). "
+        "The supervised bound is trained on the signal itself."
+    )
+    if state.applies:
+        lines.append(
+            "Collision data above the threshold is blinded: rows, numbers and the last cut of its cutflow are withheld "
+            "until --unblind REASON."
+        )
+    elif state.unblinded_reason:
+        lines.append(f"Collision data was unblinded: {state.unblinded_reason}")
+    return tuple(lines)

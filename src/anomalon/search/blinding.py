@@ -1,0 +1,58 @@
+"""Blinding: what the score stage hands out of collision data.
+
+While a search is blinded, rows of collision data above the threshold are withheld, and so is their number: whoever
+counts rows must not learn it from the cutflow either, so the last cut of collision data is withheld too, and ledgers
+count withheld rows among the events that were cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from anomalon.errors import BlindedError
+from anomalon.search.results import Blinding
+
+WITHHELD = "withheld (blinded)"
+
+
+def blinding(is_data: npt.NDArray[np.bool_], reason: str | None) -> Blinding:
+    """Whether blinding applies to these events, and the reason given for lifting it.
+
+    Raises:
+        BlindedError: an empty reason.
+    """
+    if reason is not None and not reason.strip():
+        raise BlindedError(
+            '--unblind needs a reason, such as --unblind "selection frozen"; it is recorded with the run'
+        )
+    return Blinding(applies=bool(is_data.any()) and reason is None, unblinded_reason=reason)
+
+
+def handed_out(
+    score: npt.NDArray[np.float64], threshold: float, is_data: npt.NDArray[np.bool_], state: Blinding
+) -> npt.NDArray[np.bool_]:
+    """Rows that may be seen, shape (event,): everything but blinded collision data above the threshold.
+
+    An event without a score is not known to be below the threshold, so it is withheld as well.
+    """
+    if not state.applies:
+        return np.ones(len(score), dtype=bool)
+    return np.asarray(~is_data | (score <= threshold), dtype=np.bool_)
+
+
+def blind_cutflow(
+    rows: Iterable[dict[str, Any]], data_processes: Iterable[str], state: Blinding
+) -> list[dict[str, Any]]:
+    """Cutflow rows with the last cut of collision data, and of totals that hold it, withheld."""
+    listed = [dict(row) for row in rows]
+    hidden = {*data_processes, "all"} if state.applies else set()
+    last = {row["process"]: i for i, row in enumerate(listed)}
+    for process in hidden & set(last):
+        row = listed[last[process]]
+        row |= {key: None for key in row if key not in ("process", "cut")}
+        row["cut"] = f"{row['cut']}, {WITHHELD}"
+    return listed
