@@ -206,6 +206,15 @@ def as_batches(data: Any, *, batch_size: int = 1024, seed: int = 0) -> Batches:
     return ArrayBatches(values, weights, batch_size=batch_size, seed=seed)
 
 
+def fingerprint(batches: Batches) -> str:
+    """SHA-256 of the values and weights in the order of epoch 0."""
+    digest = hashlib.sha256()
+    for values, weights in batches.epoch(0):
+        digest.update(values.tobytes())
+        digest.update(weights.tobytes())
+    return digest.hexdigest()
+
+
 def gather(batches: Batches) -> tuple[npt.NDArray[np.float32], Floats]:
     """All values (event, input) and weights (event,) at once, for learners that need the whole sample."""
     if isinstance(batches, ArrayBatches):

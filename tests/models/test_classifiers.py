@@ -80,6 +80,16 @@ def test_missing_inputs_are_taken_or_refused(name: str) -> None:
             quick(name).fit(batches)
 
 
+@every_classifier
+def test_a_feature_that_no_training_event_has_is_ignored(name: str) -> None:
+    values, labels = two_classes()
+    if get_classifier(name).accepts_missing:
+        batches = ArrayBatches(np.c_[values, np.full(len(values), np.nan)], labels=labels)
+        classifier = quick(name).fit(batches)
+        scores = [classifier.score(np.c_[values, np.full(len(values), x)]) for x in (np.nan, 3.0)]
+        np.testing.assert_array_equal(*scores)
+
+
 def test_an_unknown_classifier_is_refused() -> None:
     with pytest.raises(UnknownNameError, match="gradient-boosting"):
         get_classifier("gradientboosting")

@@ -47,7 +47,8 @@ class OrderedScores:
 
     def below(self, weight: Floats) -> Floats:
         """Fraction of the weight below each distinct score and, last, below infinity; (group + 1,)."""
-        return np.asarray(np.r_[0.0, np.cumsum(self.grouped(weight))])
+        total = np.r_[0.0, np.cumsum(self.grouped(weight))]
+        return np.asarray(total / total[-1])
 
     def passing(self, weight: Floats) -> Floats:
         """Monotonised fraction of the weight at or above each distinct score and, last, infinity; (group + 1,)."""

@@ -12,6 +12,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 from anomalon.models.contract import Classifier, Floats, Inputs, ModelSettings
 from anomalon.models.storage import load_estimator, save_estimator
+from anomalon.models.threads import threads_for
 
 ESTIMATOR = "estimator.skops"
 ALLOWED = ("sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",)
@@ -56,10 +57,13 @@ class GradientBoosting(Classifier):
             random_state=s.seed,
         )
         # The binning of scikit-learn fails on a column without any value; a constant one is never split on.
-        self.estimator.fit(np.where(np.isnan(x).all(axis=0), np.float32(0), x), labels, sample_weight=weights)
+        filled = np.where(np.isnan(x).all(axis=0), np.float32(0), x)
+        with threads_for(x.size):
+            self.estimator.fit(filled, labels, sample_weight=weights)
 
     def _predict_proba(self, x: Inputs) -> Floats:
-        return np.asarray(self.estimator.predict_proba(x), dtype=np.float64)
+        with threads_for(x.size):
+            return np.asarray(self.estimator.predict_proba(x), dtype=np.float64)
 
     def _save(self, folder: Path) -> dict[str, Any]:
         save_estimator(self.estimator, folder / ESTIMATOR)

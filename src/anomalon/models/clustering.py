@@ -14,6 +14,7 @@ from sklearn.mixture import GaussianMixture
 from anomalon.batches import Batches, gather, resample
 from anomalon.models.contract import Floats, Inputs, ModelSettings, Scorer
 from anomalon.models.storage import load_estimator, save_estimator
+from anomalon.models.threads import threads_for
 from anomalon.training import TrainingRun
 
 ESTIMATOR = "estimator.skops"
@@ -43,7 +44,8 @@ class KMeansDistance(Scorer):
         s = self.settings
         clusters = min(s.clusters, len(np.unique(values, axis=0)))
         self.estimator = KMeans(clusters, n_init=s.starts, random_state=s.seed)
-        self.estimator.fit(values.astype(np.float64), sample_weight=np.abs(weights))
+        with threads_for(values.size):
+            self.estimator.fit(values.astype(np.float64), sample_weight=np.abs(weights))
 
     def _score(self, x: Inputs) -> Floats:
         return np.asarray(self.estimator.transform(x.astype(np.float64)).min(axis=1), dtype=np.float64)
@@ -95,7 +97,8 @@ class GaussianMixtureLikelihood(Scorer):
             max_iter=300,
             random_state=s.seed,
         )
-        self.estimator.fit(values[resample(weights, s.seed)].astype(np.float64))
+        with threads_for(values.size):
+            self.estimator.fit(values[resample(weights, s.seed)].astype(np.float64))
 
     def _score(self, x: Inputs) -> Floats:
         return np.asarray(-self.estimator.score_samples(x.astype(np.float64)), dtype=np.float64)
