@@ -1,7 +1,7 @@
 """Training samples/s of the loop, beside a DataLoader loop, a bare loop and, where installed, Lightning's Trainer.
 
-The same network, optimiser, batch size and events everywhere; validation, checkpoints and progress are off. The loops
-take turns, so that a busy machine disturbs all alike, and the median of each is taken.
+The same network, optimiser, batch size and events everywhere, on one thread; validation, checkpoints and progress are
+off. The loops take turns, so that a busy machine disturbs all alike, and the median of each is taken.
 """
 
 from __future__ import annotations
@@ -32,7 +32,12 @@ TrainingLoop = Callable[[nn.Module, Values], None]
 
 def run() -> list[dict[str, Any]]:
     """Ratios of samples per second, ours to each peer's."""
-    return [row for name, shape in (("tiny", TINY), ("large", LARGE)) for row in compare(name, shape)]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return [row for name, shape in (("tiny", TINY), ("large", LARGE)) for row in compare(name, shape)]
+    finally:
+        torch.set_num_threads(threads)
 
 
 def compare(name: str, shape: dict[str, Any]) -> list[dict[str, Any]]:

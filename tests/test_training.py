@@ -12,13 +12,13 @@ from torch import Tensor, nn
 
 from anomalon.errors import ModelFileError, RunError, TrainingError
 from anomalon.networks.dense import DenseAutoencoder
+from anomalon.networks.stopping import epochs_without_improvement
 from anomalon.training import (
     CHECKPOINT,
     EpochReport,
     TrainingRecord,
     TrainingRun,
     TrainingSettings,
-    epochs_without_improvement,
     learning_rate,
     train,
 )

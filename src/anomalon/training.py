@@ -14,7 +14,6 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -36,6 +35,8 @@ from anomalon.networks.checkpoint import (
     restore_optimizer,
     write_checkpoint,
 )
+from anomalon.networks.computing import private_random_stream, threads_for_step
+from anomalon.networks.stopping import epochs_without_improvement, plateaus
 
 Loss = Callable[[nn.Module, Tensor], Tensor]
 """Loss per event: (module, inputs (event, input)) -> (event,)."""
@@ -171,7 +172,7 @@ def train(
     learned, checked = (_sample(data, settings) for data in (batches, validation))
     if learned is None:
         raise TrainingError("no training sample was given")
-    with _private_random_stream(), _threads(module, settings.batch_size):
+    with private_random_stream(), threads_for_step(module, settings.batch_size):
         record = _Loop(module, loss, settings=settings, batches=learned).run(checked, run)
     module.cpu().eval()
     return record
@@ -186,51 +187,8 @@ def learning_rate(settings: TrainingSettings, losses: tuple[float, ...]) -> floa
     if settings.schedule == "cosine":
         return settings.learning_rate * 0.5 * (1.0 + math.cos(math.pi * len(losses) / settings.epochs))
     if settings.schedule == "plateau":
-        return settings.learning_rate * 0.5 ** _plateaus(losses, settings)
+        return settings.learning_rate * 0.5 ** plateaus(losses, settings.min_delta, max(1, settings.patience // 2))
     return settings.learning_rate
-
-
-def epochs_without_improvement(losses: tuple[float, ...], min_delta: float) -> int:
-    """Number of epochs since the loss last fell by more than ``min_delta`` below its best.
-
-    >>> epochs_without_improvement((3.0, 2.0, 1.9, 2.5), min_delta=0.5)
-    2
-    """
-    return ([0, *_waiting(losses, min_delta)])[-1]
-
-
-def _waiting(losses: tuple[float, ...], min_delta: float) -> Iterator[int]:
-    """After each epoch, the number of epochs since the last improvement."""
-    best, since = math.inf, 0
-    for value in losses:
-        improved = value < best - min_delta
-        best, since = (value, 0) if improved else (best, since + 1)
-        yield since
-
-
-def _plateaus(losses: tuple[float, ...], settings: TrainingSettings) -> int:
-    wait = max(1, settings.patience // 2)
-    return sum(since > 0 and since % wait == 0 for since in _waiting(losses, settings.min_delta))
-
-
-SMALL_STEP = 5e8
-"""Floating-point operations of a training step below which a second thread hardly helps."""
-
-
-@contextmanager
-def _threads(module: nn.Module, batch_size: int) -> Iterator[None]:
-    """Train a small network on one thread.
-
-    More threads gain it a few per cent, but wait for each other in every layer: beside one other busy process that was
-    measured to be two hundred times slower. One thread also gives the same sums on every machine.
-    """
-    before = torch.get_num_threads()
-    step = 6.0 * batch_size * sum(p.numel() for p in module.parameters())
-    torch.set_num_threads(1 if step < SMALL_STEP else before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _sample(data: Any, settings: TrainingSettings) -> Batches | None:
@@ -240,14 +198,6 @@ def _sample(data: Any, settings: TrainingSettings) -> Batches | None:
     if not sample.n_events:
         raise TrainingError("no events to train or validate on: the sample is empty")
     return sample
-
-
-@contextmanager
-def _private_random_stream() -> Iterator[None]:
-    """Leave the caller's random streams alone."""
-    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
-    with torch.random.fork_rng(devices=devices):
-        yield
 
 
 class _Loop:
