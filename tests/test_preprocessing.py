@@ -150,3 +150,15 @@ def test_unfitted_and_empty_are_refused() -> None:
         Preprocessing().transform(some_features())
     with pytest.raises(TrainingError, match="no events"):
         Preprocessing().fit(some_features()[:0])
+
+
+def test_undoing_the_logarithms_gives_energies_in_units_of_the_backgrounds_spread() -> None:
+    rng = np.random.default_rng(5)
+    values = np.stack([rng.lognormal(4, 0.5, 500), rng.uniform(0, 3, 500)], axis=1).astype(np.float32)
+    features = Features(values, np.ones(values.shape, dtype=bool), ("MET_pt", "A_Dr_Z"))
+    preprocessing = Preprocessing().fit(features)
+    inputs = preprocessing.transform(features)
+    back = preprocessing.without_logarithms(inputs)
+    np.testing.assert_allclose(back[:, 0], values[:, 0] / values[:, 0].std(), rtol=1e-3)
+    np.testing.assert_array_equal(back[:, 1], inputs[:, 1])
+    assert np.isfinite(preprocessing.without_logarithms(np.full((1, 2), 1e9))).all()

@@ -24,6 +24,9 @@ ABSOLUTE = ("*dphi*", "*delta_phi*")
 UNTOUCHED = ("channel_*",)
 """Names that are flags: 0 and 1 already are a scale, and a rare flag divided by its small width would explode."""
 
+_LARGEST_LOGARITHM = np.log(1e5)
+"""No energy of a collision is above 100 TeV: a network that extrapolates further must not overflow."""
+
 Treatment = Literal["log", "absolute", "linear", "untouched"]
 Patterns = tuple[str, ...]
 Floats = npt.NDArray[np.float64]
@@ -67,11 +70,12 @@ class PreprocessingSettings(Settings):
 
 
 class _Fitted(Settings):
-    """What was learned from the training background, one entry per input."""
+    """What was learned from the training background, one entry per input; ``spread`` is in the column's own unit."""
 
     names: tuple[str, ...]
     centre: tuple[float, ...]
     scale: tuple[float, ...]
+    spread: tuple[float, ...]
 
 
 class Preprocessing:
@@ -108,8 +112,13 @@ class Preprocessing:
         w = np.ones(len(chosen)) if weights is None else np.abs(np.asarray(weights, dtype=np.float64))
         treated = self._treat(chosen)
         moments = [self._moments(name, treated[:, k], w * chosen.mask[:, k]) for k, name in enumerate(chosen.names)]
+        plain = chosen.values.astype(np.float64)
+        own_unit = [self._moments(name, plain[:, k], w * chosen.mask[:, k]) for k, name in enumerate(chosen.names)]
         self._fitted = _Fitted(
-            names=chosen.names, centre=tuple(m[0] for m in moments), scale=tuple(m[1] for m in moments)
+            names=chosen.names,
+            centre=tuple(m[0] for m in moments),
+            scale=tuple(m[1] for m in moments),
+            spread=tuple(m[1] for m in own_unit),
         )
         return self
 
@@ -128,6 +137,16 @@ class Preprocessing:
         inputs[~chosen.mask] = np.nan if self.settings.fill is None else self.settings.fill
         result: npt.NDArray[np.float32] = inputs.astype(np.float32)
         return result
+
+    def without_logarithms(self, inputs: npt.ArrayLike) -> Floats:
+        """Inputs (event, input) with their logarithms undone, in units of the background's spread in GeV.
+
+        Inputs that are no logarithm are returned as they are.
+        """
+        state, x = self._state(), np.asarray(inputs, dtype=np.float64)
+        logs = np.asarray([self.settings.treatment(name) == "log" for name in state.names])
+        exponent = np.clip(x * np.asarray(state.scale) + np.asarray(state.centre), 0.0, _LARGEST_LOGARITHM)
+        return np.where(logs, np.expm1(exponent) / np.asarray(state.spread), x)
 
     def select(self, features: Features) -> Features:
         """Keep the columns that the settings name.
@@ -155,7 +174,8 @@ class Preprocessing:
             made._fitted = _Fitted.parse(values["fitted"], where="preprocessing.fitted")
         except (ConfigError, KeyError, TypeError) as error:
             raise ModelFileError(f"saved preprocessing is damaged: {error}") from None
-        if not len(made.names) == len(made._fitted.centre) == len(made._fitted.scale):
+        state = made._fitted
+        if not len(made.names) == len(state.centre) == len(state.scale) == len(state.spread):
             raise ModelFileError("saved preprocessing is damaged: names, centres and scales differ in number")
         return made
 

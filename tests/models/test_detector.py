@@ -281,3 +281,18 @@ def test_a_scorer_of_another_detector_is_refused(fitted: dict[str, Detector], tm
     (tmp_path / "b" / "scorer").rename(tmp_path / "a" / "scorer")
     with pytest.raises(ModelFileError, match="does not belong"):
         Detector.load(tmp_path / "a")
+
+
+def test_comparing_energies_weighs_a_doubled_energy_by_its_size() -> None:
+    rng = np.random.default_rng(3)
+    values = rng.lognormal(4, 0.4, (800, 3)).astype(np.float32)
+    features = Features(values, np.ones(values.shape, dtype=bool), ("lep1_pt", "MET_pt", "HT"))
+    base = {"kind": "autoencoder", "inputs": ["lep1_pt", "MET_pt", "HT"], "code": 1, "training": {"epochs": 3}}
+    detector = Detector(DetectorSettings.parse({**base, "compare": "energies"})).fit(features)
+    scores, shares = detector.score_features(features), detector.explain(features)
+    assert shares is not None
+    np.testing.assert_allclose(shares.sum(axis=1), scores)
+    low, high = values[:1].copy(), values[:1].copy()
+    low[:, 0], high[:, 0] = 5.0, 5000.0
+    tails = [float(detector.score_features(Features(v, features.mask[:1], features.names))[0]) for v in (low, high)]
+    assert tails[1] > 10 * tails[0]

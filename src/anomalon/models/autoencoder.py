@@ -91,6 +91,10 @@ class Autoencoder(Scorer):
         with torch.inference_mode():
             return self.network.encode(torch.from_numpy(x)).double().numpy()
 
+    def _reconstruct(self, x: Inputs) -> Inputs:
+        with torch.inference_mode():
+            return np.concatenate([self.network(torch.from_numpy(part)).numpy() for part in _chunks(x)] or [x])
+
     def _errors(self, x: Inputs) -> Floats:
         with torch.inference_mode():
             inputs = torch.from_numpy(x)

@@ -159,6 +159,10 @@ class Scorer(_Model):
         """Code (event, code) of scorers that compress; None for the others."""
         return self._encode(self._check(x))
 
+    def reconstruct(self, x: npt.ArrayLike) -> Inputs | None:
+        """Inputs (event, input) as the scorer gives them back; None for scorers that do not reconstruct."""
+        return self._reconstruct(self._check(x))
+
     def _wrap(self, data: Any) -> Batches:
         return as_batches(data, batch_size=self.batch_size, seed=self.settings.seed)
 
@@ -174,6 +178,9 @@ class Scorer(_Model):
         return None
 
     def _encode(self, x: Inputs) -> Floats | None:  # noqa: ARG002 - a hook
+        return None
+
+    def _reconstruct(self, x: Inputs) -> Inputs | None:  # noqa: ARG002 - a hook
         return None
 
 

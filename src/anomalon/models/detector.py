@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float64]
 
 _MANIFEST = "detector.json"
-_OWN_KEYS = ("name", "kind", "features", "feature_settings", "preprocessing")
+_OWN_KEYS = ("name", "kind", "features", "feature_settings", "preprocessing", "compare")
 
 
 def detector_names() -> tuple[str, ...]:
@@ -46,6 +46,9 @@ class DetectorSettings(Settings):
         features: name of the feature set.
         feature_settings: of the feature set, such as its selection.
         preprocessing: of the features.
+        compare: how a reconstruction is compared with its event: ``inputs`` as the scorer sees and defines it, or
+            ``energies``, the mean squared difference with logarithms undone (in units of the background's spread): a
+            network learns logarithms better, but new heavy physics lives in the upper tails that they compress.
         scorer: settings of the scorer, of its own class.
 
     >>> DetectorSettings.parse({"kind": "kmeans", "clusters": 3}).scorer.clusters
@@ -57,6 +60,7 @@ class DetectorSettings(Settings):
     features: str = FEATURES
     feature_settings: dict[str, Any] = Field(default_factory=dict)
     preprocessing: PreprocessingSettings = PreprocessingSettings()
+    compare: Literal["inputs", "energies"] = "inputs"
     scorer: SerializeAsAny[ModelSettings]
 
     @classmethod
@@ -159,7 +163,8 @@ class Detector:
         """Scores (event,); NaN where an input is not finite."""
         inputs, kept = self._inputs_of(features)
         scores = np.full(len(features), np.nan)
-        scores[kept] = self.scorer.score(inputs)
+        errors = self._energy_errors(inputs)
+        scores[kept] = self.scorer.score(inputs) if errors is None else errors.sum(axis=1)
         return scores
 
     def score(self, events: Events) -> Floats:
@@ -171,7 +176,17 @@ class Detector:
     def explain(self, features: Features) -> Floats | None:
         """What each input adds to the score, (event, input), NaN where not finite; None where the scorer cannot say."""
         inputs, kept = self._inputs_of(features)
-        return _spread(self.scorer.explain(inputs), kept)
+        errors = self._energy_errors(inputs)
+        return _spread(self.scorer.explain(inputs) if errors is None else errors, kept)
+
+    def _energy_errors(self, inputs: npt.NDArray[np.float32]) -> Floats | None:
+        """What each input adds to the score where energies are compared, (event, input)."""
+        reconstructed = self.scorer.reconstruct(inputs) if self.settings.compare == "energies" else None
+        if reconstructed is None:
+            return None
+        before, after = (self.preprocessing.without_logarithms(x) for x in (inputs, reconstructed))
+        errors: Floats = (before - after) ** 2 / max(inputs.shape[1], 1)
+        return errors
 
     def encode(self, features: Features) -> Floats | None:
         """Code (event, code), NaN where an input is not finite; None for scorers without a code."""

@@ -24,6 +24,8 @@ PRESETS: dict[str, dict[str, Any]] = {
                 "nJet", "nBJet", "dphi_W_MET", "channel_*",
             ],
         },
+        "compare": "energies",
+        "code": 3,
     },
     # Terrazas 2025 (UACJ), section 3.4 and annex B.1, with two repairs: inputs are standardised (in GeV the error is
     # that of MET alone; preprocessing: {mode: raw} gives the printed version), and the threshold is a quantile of the
