@@ -12,10 +12,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from anomalon.errors import ConfigError, EmptySelectionError, OutputExistsError, RunError
+from anomalon.models.detector import Detector
 from anomalon.pipeline.configuration import SearchConfig
 from anomalon.pipeline.run_directory import RunDirectory
 from anomalon.pipeline.search import RunOptions, run_search
 from anomalon.search.results import SearchResults
+from anomalon.selection import TrileptonSelection, apply
+from anomalon.store import Store
 
 Config = Callable[..., dict[str, Any]]
 Finished = tuple[Path, SearchResults]
@@ -198,7 +201,7 @@ def test_a_killed_run_leaves_nothing_half_made_and_resumes_to_the_same_result(
 def test_a_selection_that_passes_nothing_shows_its_cutflow_and_stops(make_config: Config, tmp_path: Path) -> None:
     search = SearchConfig.parse(make_config(selection={"pt_min": [5000, 15, 10]}))
     with pytest.raises(
-        EmptySelectionError, match=r"0 background events left to train on.*all events: 1803.*Z candidate: 0"
+        EmptySelectionError, match=r"0 background events left to train on.*stored: 1803.*Z candidate: 0"
     ):
         run_search(search, tmp_path / "run")
     assert not (tmp_path / "run").exists()
@@ -229,6 +232,23 @@ def test_a_mistake_in_the_configuration_is_found_before_anything_runs(
 def test_the_resolved_configuration_makes_the_same_run_again(make_config: Config, finished: Finished) -> None:
     again = SearchConfig.load(finished[0] / "config.yaml")
     assert again == SearchConfig.parse(make_config(data=True))
+
+
+def test_samples_are_mixed_and_told_apart_by_their_dataset_id(finished: Finished) -> None:
+    table = pq.read_table(finished[0] / "scores.parquet").to_pydict()
+    names = dict(zip(table["dataset_id"], table["sample"], strict=True))
+    assert len(names) == 4
+    first = table["sample"][: len(table["sample"]) // 4]
+    assert {"soft", "hard", "signal", "data"} <= set(first)
+
+
+def test_a_saved_detector_scores_events_by_itself(finished: Finished, stores: dict[str, Path]) -> None:
+    detector = Detector.load(finished[0] / "model" / "autoencoder")
+    events = apply(TrileptonSelection(), Store(stores["signal"]).load()).events
+    table = pq.read_table(finished[0] / "scores.parquet").to_pydict()
+    known = {e: s for e, s, n in zip(table["event"], table["score"], table["sample"], strict=True) if n == "signal"}
+    np.testing.assert_allclose(detector.score(events), [known[e] for e in events.array.event.tolist()], rtol=1e-5)
+    assert detector.threshold == next(d for d in finished[1].detectors if d.name == "autoencoder").threshold.value  # type: ignore[union-attr]
 
 
 def test_candidates_are_ordered_and_name_what_drove_them(finished: Finished) -> None:

@@ -206,12 +206,18 @@ class SearchConfig(Settings):
     def detector_settings(self) -> tuple[DetectorSettings, ...]:
         """Settings of the detectors; those without a seed use the search's. MET alone always comes first."""
         configured = [
-            DetectorSettings.parse({"seed": self.seed, **value}, where=f"detectors[{i}]")
+            DetectorSettings.parse({"seed": self.seed, **value, **self._feature_keys()}, where=f"detectors[{i}]")
             for i, value in enumerate(self.detectors)
         ]
         if any(d.name == "met" for d in configured):
             return tuple(configured)
-        return (DetectorSettings.parse({"kind": "met"}), *configured)
+        return (DetectorSettings.parse({"kind": "met", **self._feature_keys()}), *configured)
+
+    def _feature_keys(self) -> dict[str, Any]:
+        """What a saved detector must know to compute its features from events by itself."""
+        settings = {k: v for k, v in self.features.items() if k != "set"}
+        settings["selection"] = self.selection.model_dump(mode="json")
+        return {"features": self.features["set"], "feature_settings": settings}
 
     @property
     def main(self) -> str:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
-from anomalon.batches import TEST, mix
+from anomalon.batches import TEST
 from anomalon.models.detector import Detector
 from anomalon.pipeline.configuration import SearchConfig
 from anomalon.pipeline.evaluate import Scores
@@ -25,8 +25,7 @@ def draw(
     results: SearchResults, search: SearchConfig, parts: Parts, detectors: dict[str, Detector], scores: Scores
 ) -> Iterator[FigureEntry]:
     """Draw the figures of a search one after the other."""
-    order = mix(parts.table.ids, search.seed)
-    order = order[scores.shown[order] & parts.usable[order]]
+    order = np.flatnonzero(scores.shown & parts.usable)
     tested = (parts.split[order] == TEST) | (parts.role[order] == "data")
     weights = np.where(parts.split[order] == TEST, parts.test_weight()[order], parts.table.weight[order])
     data = FigureData(

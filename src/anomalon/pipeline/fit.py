@@ -27,7 +27,7 @@ from anomalon.training import EpochReport, TrainingRun
 MINIMUM_TRAINING = 100
 """Fewer background events than this train nothing."""
 
-CODE = ("models", "networks", "training", "preprocessing", "batches", "features", "metrics")
+CODE = ("models", "networks", "training", "preprocessing", "batches", "features", "pipeline/fit", "pipeline/search")
 
 
 @dataclass(frozen=True)

@@ -138,13 +138,14 @@ def config_digest(search: SearchConfig) -> str:
 
 
 def write_scores(path: Path, parts: Parts, scores: Scores) -> None:
-    """Write ``scores.parquet``: one row per selected event that may be seen."""
+    """Write ``scores.parquet``: one row per selected event that may be seen, the samples mixed by a seeded hash."""
     shown = scores.shown
     table = parts.table
     columns: dict[str, Any] = {
         "run": table.ids.run[shown],
         "lumi": table.ids.lumi[shown],
         "event": table.ids.event[shown],
+        "dataset_id": table.ids.dataset[shown],
         "sample": table.sample_name[shown].tolist(),
         "process": table.process[shown].tolist(),
         "role": parts.role[shown].tolist(),

@@ -153,9 +153,10 @@ def _only_sample(store: Store) -> Sample:
 
 
 def _with_generated(cutflow: Cutflow, sample: Sample, read: int, luminosity: float | None) -> Cutflow:
-    """Put the events generated first, where the store holds fewer of them (it was skimmed)."""
+    """Put the events generated first: a store may hold fewer of them (it was skimmed)."""
     generated, total = sample.n_generated or read, sample.sum_gen_weights
     norm = 1.0 if luminosity is None else sample.normalisation(luminosity)
+    cutflow = Cutflow(("stored", *cutflow.cuts[1:]), cutflow.counts)
     counts = {name: listed[0] for name, listed in cutflow.counts.items()}
     if not sample.is_data and generated > read and total is not None:
         weight = norm * total / generated

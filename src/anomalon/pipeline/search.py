@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import anomalon
+from anomalon.batches import mix
 from anomalon.errors import RunError
 from anomalon.models.detector import Detector
 from anomalon.models.discriminator import DiscriminatorSettings
@@ -125,7 +126,8 @@ class _Work:
     def run(self, run: RunDirectory) -> SearchResults:
         search, progress = self.search, self.options.progress
         selected = self._select()
-        parts = Parts.of(Table.concatenate([s.table for s in selected]), search)
+        table = Table.concatenate([s.table for s in selected])
+        parts = Parts.of(table[mix(table.ids, search.seed)], search)
         fit.check_enough(parts, cutflow_of(selected))
         fitted, supervised = self._train(parts)
         with self._timed("score"):
