@@ -40,7 +40,7 @@ def test_a_mistake_is_one_line_with_the_key_and_a_suggestion(values: dict[str, o
     ("text", "message"),
     [
         ("a: [1", "not plain YAML"),
-        ("- 1", "holds list, expected a mapping"),
+        ("- 1", "holds a list, expected a mapping"),
         ("a: !!python/object/apply:os.system ['touch hacked']", "not plain YAML"),
     ],
 )

@@ -1,19 +1,22 @@
 """Base classes of the configuration.
 
 Every registered class owns a ``Settings`` model derived from :class:`Settings`; unknown keys are refused
-with a suggestion. YAML is read by the safe loader: tags that would build Python objects are errors.
+with a suggestion. YAML is read by the safe loader: tags that would build Python objects are errors, and so is a key
+that is given twice.
 """
 
 from __future__ import annotations
 
+import reprlib
 import typing
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
-from anomalon.errors import ConfigError, UnknownNameError, suggest
+from anomalon.errors import AnomalonError, ConfigError, UnknownNameError, suggest
 
 
 class Settings(BaseModel):
@@ -31,6 +34,15 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse ``true`` where a number belongs: Python would count it as 1."""
+        kinds = _kinds(cls.model_fields[info.field_name or ""].annotation)
+        if bool not in kinds and kinds & {int, float} and _holds_truth(value):
+            raise ValueError("expected a number, not true or false")
+        return value
+
     @classmethod
     def parse(cls, values: Any, where: str = "configuration") -> Self:
         """Validate plain values; raise :class:`ConfigError` with one readable line for the first mistakes."""
@@ -46,20 +58,47 @@ def load_yaml(path: str | Path) -> dict[str, Any]:
     """Read a YAML file that holds a mapping.
 
     Raises:
-        ConfigError: the file is missing, is not YAML, holds an object tag, or is not a mapping.
+        ConfigError: the file is missing, is not YAML, holds an object tag or a key twice, or is not a mapping.
     """
     file = Path(path)
     try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+        values = _Loader(file.read_text(encoding="utf-8-sig")).get_single_data()
     except FileNotFoundError:
         raise ConfigError(f"{file}: no such file; write a starter with: anomalon init {file}") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file}: cannot be read as text ({error})") from None
-    except yaml.YAMLError as error:
+        raise ConfigError(f"{file}: cannot be read as text ({error}); save it as UTF-8") from None
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2020-13-01
         raise ConfigError(f"{file}: not plain YAML: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise ConfigError(f"{file}: not plain YAML: nested too deeply") from None
     if not isinstance(values, dict):
-        raise ConfigError(f"{file}: holds {type(values).__name__}, expected a mapping of keys to values")
+        what = "nothing" if values is None else f"a {type(values).__name__}"
+        raise ConfigError(f"{file}: holds {what}, expected a mapping of keys to values; see: anomalon init")
     return values
+
+
+class _Loader(yaml.SafeLoader):
+    """The safe loader, which refuses a key that is given twice instead of keeping the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[Any] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+                name = (key.tag, key.value)
+                if name in seen:
+                    raise yaml.constructor.ConstructorError(
+                        None, None, f"key '{key.value}' is given twice", key.start_mark
+                    )
+                seen.add(name)
+        return super().construct_mapping(node, deep=deep)
+
+
+_PLAIN_WORDS = {
+    "tuple_type": "expected a list",
+    "list_type": "expected a list",
+    "dict_type": "expected a mapping of keys to values",
+    "model_type": "expected a mapping of keys to values",
+}
 
 
 def _explain(model: type[BaseModel], error: ValidationError) -> str:
@@ -73,7 +112,14 @@ def _line(model: type[BaseModel], item: dict[str, Any]) -> str:
         return f"unknown key '{where}'; {suggest(str(last), _keys(model, parents))}"
     if item["type"] == "missing":
         return f"key '{where}' is required"
-    return f"{where or 'value'} = {item['input']!r}: {item['msg'].removeprefix('Value error, ')}"
+    message = _PLAIN_WORDS.get(item["type"], item["msg"].removeprefix("Value error, "))
+    if isinstance(item.get("ctx", {}).get("error"), AnomalonError):  # it says itself what is wrong, and where
+        return message if not where or message.startswith(where) else f"{where}: {message}"
+    return f"{where or 'value'} = {_short.repr(item['input'])}: {message}"
+
+
+_short = reprlib.Repr()
+_short.maxstring = _short.maxother = 80
 
 
 def _keys(model: type[BaseModel], path: list[Any]) -> list[str]:
@@ -83,6 +129,18 @@ def _keys(model: type[BaseModel], path: list[Any]) -> list[str]:
         nested = [m.model_fields[part].annotation for m in models if part in m.model_fields]
         models = [m for a in nested for m in _models_in(a)] or models
     return sorted({name for m in models for name in m.model_fields})
+
+
+def _kinds(annotation: Any) -> set[Any]:
+    """The plain types that an annotation is made of."""
+    inside = typing.get_args(annotation)
+    return {annotation} if not inside else {kind for part in inside for kind in _kinds(part)}
+
+
+def _holds_truth(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(_holds_truth(item) for item in value.values())
+    return isinstance(value, bool) or (isinstance(value, (list, tuple)) and any(_holds_truth(item) for item in value))
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:
