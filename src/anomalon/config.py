@@ -94,6 +94,7 @@ class _Loader(yaml.SafeLoader):
 
 
 _PLAIN_WORDS = {
+    "too_short": "give at least one",
     "tuple_type": "expected a list",
     "list_type": "expected a list",
     "dict_type": "expected a mapping of keys to values",
@@ -102,7 +103,9 @@ _PLAIN_WORDS = {
 
 
 def _explain(model: type[BaseModel], error: ValidationError) -> str:
-    return "; ".join(dict.fromkeys(_line(model, dict(item)) for item in error.errors()[:3]))
+    # a list is also called too short when its only item is wrong
+    items = [dict(item) for item in error.errors() if item["type"] != "too_short" or not item["input"]]
+    return "; ".join(dict.fromkeys(_line(model, item) for item in items[:3]))
 
 
 def _line(model: type[BaseModel], item: dict[str, Any]) -> str:

@@ -46,7 +46,7 @@ class PreprocessingSettings(Settings):
         mode: ``raw`` passes values on in their own units (GeV), whatever the other keys say, and only fills and clips.
     """
 
-    inputs: Patterns | None = None
+    inputs: Patterns | None = Field(default=None, min_length=1)
     log: Patterns = LOGARITHMIC
     absolute: Patterns = ABSOLUTE
     untouched: Patterns = UNTOUCHED

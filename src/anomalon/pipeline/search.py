@@ -13,7 +13,6 @@ import anomalon
 from anomalon.batches import mix
 from anomalon.errors import RunError
 from anomalon.models.detector import Detector
-from anomalon.models.discriminator import DiscriminatorSettings
 from anomalon.pipeline import evaluate as ev
 from anomalon.pipeline import fit
 from anomalon.pipeline.cache import StageCache
@@ -157,7 +156,7 @@ class _Work:
             fitted = [fit.fit_detector(s, parts, key, self.cache, progress) for s in search.detector_settings()]
             supervised: dict[str, Any] = {}
             if search.supervised is not None:
-                settings = DiscriminatorSettings.parse({"seed": search.seed, **search.supervised}, where="supervised")
+                settings = search.supervised_settings()
                 for name in ev.signal_names(parts):
                     model, took = fit.fit_supervised(settings, name, parts, key, self.cache, progress)
                     self.supervised_seconds[name] = took
