@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anomalon.events import Events
-from anomalon.simulation.fakes import FakeSettings, Versions, with_fakes, without_fakes
-from anomalon.simulation.response import get_detector
+from anomalon.simulation.fakes import RANDOM_NUMBERS, FakeSettings, Versions, with_fakes, without_fakes
+from anomalon.simulation.response import MetResponse, get_detector
 
 CMS = get_detector("cms")
 FAKES = FakeSettings()
@@ -26,12 +26,12 @@ def muon(pt: float = 30.0) -> dict[str, Any]:
     return {"pt": pt, "eta": 0.0, "phi": -1.0, "charge": 1, "isolation": 0.0}
 
 
-def split(rows: list[dict[str, Any]], seed: int = 0, **changes: Any) -> Versions:
+def split(rows: list[dict[str, Any]], seed: int = 0, met: MetResponse = CMS.met, **changes: Any) -> Versions:
     filled = [{"muons": [muon()], "met": {"pt": 20.0, "phi": 0.3}} | row for row in rows]
     array = Events.from_dicts(filled).array
     objects = {name: array[name] for name in ("electrons", "muons", "photons", "jets", "met")}
-    uniform = np.random.default_rng(seed).random((len(rows), 3))
-    return with_fakes(objects, uniform, settings=FakeSettings(**changes), detector=CMS)
+    uniform = np.random.default_rng(seed).random((len(rows), RANDOM_NUMBERS))
+    return with_fakes(objects, uniform, settings=FakeSettings(**changes), detector=CMS.model_copy(update={"met": met}))
 
 
 jets = st.lists(st.builds(jet, pt=st.floats(20, 400), eta=st.floats(-4.5, 4.5)), max_size=6)
@@ -69,8 +69,8 @@ def test_weighted_fakes_reproduce_the_yield_of_drawing_each_jet() -> None:
     assert weighted == pytest.approx(2 * rate * sum(len(row["jets"]) for row in rows))
 
 
-def test_a_jet_becomes_a_lepton_and_missing_momentum_takes_the_difference() -> None:
-    versions = split([{"jets": [jet(), jet(30.0, 4.0, -2.0)]}])
+def test_a_jet_becomes_a_lepton_and_the_rest_of_it_is_still_seen() -> None:
+    versions = split([{"jets": [jet(), jet(30.0, 4.0, -2.0)]}], met=MetResponse(soft_scale=1.0, soft_resolution=0.0))
     before, after = ({name: column[i] for name, column in versions.objects.items()} for i in (0, 1))
     assert versions.is_fake.tolist() == [False, True]
     assert after["jets"].pt.tolist() == [30.0]
@@ -79,9 +79,18 @@ def test_a_jet_becomes_a_lepton_and_missing_momentum_takes_the_difference() -> N
     assert [fake.pt, fake.eta, fake.phi] == pytest.approx([35.0, 0.5, 1.0], rel=1e-6)
     assert abs(fake.charge) == 1
     assert 0 <= fake.isolation < CMS.isolation_max
-    lost = 0.3 * 50.0
-    assert after["met"].px == pytest.approx(before["met"].px + lost * np.cos(1.0), rel=1e-5)
-    assert after["met"].py == pytest.approx(before["met"].py + lost * np.sin(1.0), rel=1e-5)
+    assert [after["met"].px, after["met"].py] == pytest.approx([before["met"].px, before["met"].py], rel=1e-5)
+
+
+def test_the_rest_of_a_faked_jet_has_the_scale_and_resolution_of_soft_momentum() -> None:
+    n, rest = 4000, 0.3 * 50.0
+    met = split([{"jets": [jet()]} for _ in range(n)]).objects["met"]
+    change = np.stack([ak.to_numpy(met.px[n:] - met.px[:n]), ak.to_numpy(met.py[n:] - met.py[:n])])
+    width = CMS.met.soft_resolution * np.sqrt(rest)
+    expected = (1 - CMS.met.soft_scale) * rest * np.array([np.cos(1.0), np.sin(1.0)])
+    assert change.mean(axis=1) == pytest.approx(expected, abs=4 * width / np.sqrt(n))
+    assert change.std(axis=1) == pytest.approx(np.full(2, width), rel=4 / np.sqrt(2 * n))
+    assert abs(np.corrcoef(change)[0, 1]) < 4 / np.sqrt(n)
 
 
 def test_jets_flavours_and_charges_are_drawn_evenly() -> None:

@@ -16,7 +16,7 @@ from pydantic import Field
 from anomalon.config import Settings
 from anomalon.events import Sample, make_events
 from anomalon.simulation.detector import reconstruct
-from anomalon.simulation.fakes import FakeSettings, Versions, with_fakes, without_fakes
+from anomalon.simulation.fakes import RANDOM_NUMBERS, FakeSettings, Versions, with_fakes, without_fakes
 from anomalon.simulation.particles import Floats, Ints, Mask
 from anomalon.simulation.processes import Process, get_process
 from anomalon.simulation.pythia import MAX_SEED, Counts, cached_generator, pythia_version
@@ -115,7 +115,7 @@ def simulate_block(settings: SimulationSettings, block: int) -> Block:
         rng=response_rng,
         skim_leptons=max(settings.skim_leptons - int(process.fakes), 0),
     )
-    uniform = fake_rng.random((n_events, 3))[reconstructed.kept]
+    uniform = fake_rng.random((n_events, RANDOM_NUMBERS))[reconstructed.kept]
     versions = _versions(settings, process, reconstructed.objects, uniform)
     rows = reconstructed.kept[versions.source]
     columns = _identity(versions, rows + block * BLOCK_SIZE, block) | versions.objects

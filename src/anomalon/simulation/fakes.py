@@ -25,13 +25,16 @@ from anomalon.config import Settings
 from anomalon.events import make_objects, sort_by_pt
 from anomalon.kinematics import M_ELECTRON, M_MUON
 from anomalon.simulation.detector import met_objects
-from anomalon.simulation.response import DetectorSettings
+from anomalon.simulation.response import DetectorSettings, MetResponse
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 _FLAVOURS = ("electrons", "muons")
+
+RANDOM_NUMBERS = 5
+"""Per event: which jet and flavour, charge, isolation, and two for the soft momentum."""
 
 
 class FakeSettings(Settings):
@@ -82,9 +85,9 @@ def with_fakes(
 
     Args:
         objects: awkward columns electrons, muons, photons, jets and met.
-        uniform: random numbers that belong to the events, shape (event, 3).
+        uniform: random numbers that belong to the events, shape (event, :data:`RANDOM_NUMBERS`).
         settings: rates.
-        detector: acceptance of the leptons.
+        detector: acceptance of the leptons, and its response to soft momentum.
     """
     rates = _rates(objects["jets"], settings, detector)
     total = np.minimum(rates.sum(axis=1), 1.0)
@@ -96,7 +99,7 @@ def with_fakes(
         is_muon=option % 2 == 1,
         uniform=uniform[rows, 1:],
         settings=settings,
-        isolation_max=detector.isolation_max,
+        detector=detector,
     )
     return Versions(
         np.concatenate([np.arange(len(total)), rows]),
@@ -145,9 +148,9 @@ def _as_lepton(
     is_muon: Mask,
     uniform: Floats,
     settings: FakeSettings,
-    isolation_max: float,
+    detector: DetectorSettings,
 ) -> dict[str, ak.Array]:
-    """Replace jet number ``jet`` of each event by a lepton and move the difference in pT to the missing momentum."""
+    """Replace jet number ``jet`` of each event by a lepton; the rest of the jet becomes soft momentum."""
     changed = dict(objects)
     if not len(jet):
         return changed
@@ -156,15 +159,24 @@ def _as_lepton(
     columns = {name: ak.to_numpy(old[name]) for name in ("eta", "phi")}
     columns["pt"] = (settings.pt_fraction * ak.to_numpy(old.pt)).astype(np.float32)
     columns["charge"] = np.where(uniform[:, 0] < 0.5, 1, -1).astype(np.int32)
-    columns["isolation"] = (isolation_max * uniform[:, 1]).astype(np.float32)
+    columns["isolation"] = (detector.isolation_max * uniform[:, 1]).astype(np.float32)
     for name, mass, chosen in zip(_FLAVOURS, (M_ELECTRON, M_MUON), (~is_muon, is_muon), strict=True):
         extra = columns | {"mass": np.full(len(jet), mass, dtype=np.float32)}
         lists = ak.unflatten(make_objects({k: v[chosen] for k, v in extra.items()}), chosen.astype(np.int64))
         changed[name] = sort_by_pt(ak.concatenate([objects[name], lists], axis=1))
-    lost = ak.to_numpy(old.pt) - columns["pt"]
-    met = objects["met"]
-    met_x, met_y = (
-        ak.to_numpy(met.pt) * turn(ak.to_numpy(met.phi)) + lost * turn(columns["phi"]) for turn in (np.cos, np.sin)
-    )
-    changed["met"] = met_objects(met_x, met_y)
+    rest = ak.to_numpy(old.pt) - columns["pt"]
+    changed["met"] = _without(objects["met"], rest, columns["phi"], uniform=uniform[:, 2:], response=detector.met)
     return changed
+
+
+def _without(met: ak.Array, rest: Floats, phi: Floats, *, uniform: Floats, response: MetResponse) -> ak.Array:
+    """Missing momentum after ``rest`` GeV in direction ``phi`` went from a jet to soft momentum."""
+    # Box and Muller: the numbers belong to the event, so that they cannot be drawn here.
+    radius = response.soft_resolution * np.sqrt(-2.0 * rest * np.log1p(-uniform[:, 0]))
+    met_x, met_y = (
+        ak.to_numpy(met.pt) * turn(ak.to_numpy(met.phi))
+        + (1.0 - response.soft_scale) * rest * turn(phi)
+        - radius * turn(2.0 * np.pi * uniform[:, 1])
+        for turn in (np.cos, np.sin)
+    )
+    return met_objects(met_x, met_y)
