@@ -43,6 +43,10 @@ _OBJECT_DEFAULTS: dict[str, dict[str, tuple[Any, Any]]] = {
 }
 
 
+_LARGEST_WEIGHT = 1e30
+"""Far above any yield (all proton-proton collisions of the LHC are 1e17), far below an overflow of squares."""
+
+
 class Sample(Settings):
     """Where events come from and how they are normalised.
 
@@ -74,7 +78,8 @@ class Sample(Settings):
         sigma[pb] * 1000 * k * filter_efficiency * L[fb^-1] / sum of generator weights before any selection.
 
         Raises:
-            InvalidEventsError: the cross section or the sum of weights is not known, or the sum is not positive.
+            InvalidEventsError: the cross section or the sum of weights is not known, the sum is not positive, or the
+                factor is beyond any sense.
         """
         if self.is_data:
             return 1.0
@@ -88,9 +93,15 @@ class Sample(Settings):
             raise InvalidEventsError(
                 f"sample '{self.name}': sum_gen_weights = {self.sum_gen_weights}, must be positive"
             )
-        return (
+        factor = (
             self.cross_section_pb * 1000.0 * self.k_factor * self.filter_efficiency * luminosity / self.sum_gen_weights
         )
+        if not 0 < factor < _LARGEST_WEIGHT:
+            raise InvalidEventsError(
+                f"sample '{self.name}': normalisation {factor:g} per generator weight is impossible (cross section "
+                f"{self.cross_section_pb:g} pb, luminosity {luminosity:g} fb^-1); check their units"
+            )
+        return factor
 
 
 class Events:

@@ -13,6 +13,7 @@ from anomalon.batches import TEST, TRAIN, VALIDATION
 from anomalon.models.detector import Detector
 from anomalon.pipeline.configuration import SearchConfig
 from anomalon.pipeline.fit import Parts
+from anomalon.pipeline.table import is_normalised
 from anomalon.search.blinding import handed_out
 from anomalon.search.candidates import background_fraction_above, drivers, top
 from anomalon.search.evaluation import (
@@ -143,6 +144,7 @@ def signal_names(parts: Parts) -> tuple[str, ...]:
 def flagged_processes(scores: Scores, parts: Parts, search: SearchConfig, state: Blinding) -> list[FlaggedProcess]:
     """Events above the main threshold by process; simulated processes on test events only, scaled to the whole."""
     weight = parts.test_weight()
+    expected = {s.name for s in parts.table.samples if is_normalised(s) and not s.is_data}
     rows = []
     for sample in search.samples:
         own = parts.table.sample_name == sample.name
@@ -150,15 +152,14 @@ def flagged_processes(scores: Scores, parts: Parts, search: SearchConfig, state:
         if sample.role == "data" and state.applies:
             continue
         above = tested & scores.flagged
-        is_data = sample.role == "data"
         rows.append(
             FlaggedProcess(
                 process=sample.process_name,
                 role=sample.role,
                 flagged=int(above.sum()),
                 tested=int(tested.sum()),
-                expected=None if is_data else float(weight[above].sum()),
-                error=None if is_data else float(np.sqrt((weight[above] ** 2).sum())),
+                expected=float(weight[above].sum()) if sample.name in expected else None,
+                error=float(np.sqrt((weight[above] ** 2).sum())) if sample.name in expected else None,
             )
         )
     return rows

@@ -14,6 +14,7 @@ from anomalon.errors import ConfigError
 from anomalon.events import Events, Sample
 from anomalon.ledger import Ledger, LedgerEntry
 from anomalon.pipeline.cache import StageCache, code_digest
+from anomalon.pipeline.compatible import check_data_distinct, check_stores, only_sample
 from anomalon.pipeline.configuration import SampleConfig, SearchConfig
 from anomalon.pipeline.progress import Progress
 from anomalon.pipeline.table import Table, luminosity_for
@@ -61,9 +62,10 @@ def select_samples(
     search: SearchConfig, cache: StageCache, progress: Progress, stages: dict[str, str]
 ) -> list[SelectedSample]:
     """Obtain and select every sample; each stage is taken from the cache where it was made before."""
+    stores = [obtain(config, search, cache, progress) for config in search.samples]
+    check_stores(search.samples, stores)
     selected = []
-    for config in search.samples:
-        store = obtain(config, search, cache, progress)
+    for config, store in zip(search.samples, stores, strict=True):
         key = {
             "store": store.digest,
             "sample": config.model_dump(mode="json", exclude={"files", "events"}),
@@ -80,6 +82,7 @@ def select_samples(
         folder = cache.make(f"select-{config.name}", key, produce)
         stages[f"select-{config.name}"] = folder.name
         selected.append(load_selected(config, folder))
+    check_data_distinct([s.table for s in selected])
     return selected
 
 
@@ -90,6 +93,11 @@ def obtain(config: SampleConfig, search: SearchConfig, cache: StageCache, progre
     paths = expand(config.files)
     if len(paths) == 1 and is_store(paths[0]):
         return Store(paths[0])
+    for path in paths:
+        if path.is_dir():
+            raise ConfigError(
+                f"sample '{config.name}': {path} is a store; a sample takes one store alone, or files that are none"
+            )
     return _read(config, paths, search, cache, progress)
 
 
@@ -127,7 +135,7 @@ def _read(
 def select(store: Store, config: SampleConfig, search: SearchConfig, progress: Progress) -> SelectedSample:
     """Select the events of a store chunk by chunk and compute their features."""
     feature_set, selection = search.feature_set(), search.selection
-    sample = config.describe(_only_sample(store))
+    sample = config.describe(only_sample(store))
     luminosity = luminosity_for([sample], search.luminosity_fb)
     tables, flows, read = [], [], 0
     fields = feature_set.requires | selection.requires
@@ -145,20 +153,13 @@ def select(store: Store, config: SampleConfig, search: SearchConfig, progress: P
     return SelectedSample(config, sample, table, cutflow, ledger)
 
 
-def _only_sample(store: Store) -> Sample:
-    if len(store.samples) != 1:
-        names = ", ".join(s.name for s in store.samples)
-        raise ConfigError(f"{store.path}: holds {len(store.samples)} samples ({names}); a search takes one per store")
-    return store.samples[0]
-
-
 def _with_generated(cutflow: Cutflow, sample: Sample, read: int, luminosity: float | None) -> Cutflow:
     """Put the events generated first: a store may hold fewer of them (it was skimmed)."""
     generated, total = sample.n_generated or read, sample.sum_gen_weights
-    norm = 1.0 if luminosity is None else sample.normalisation(luminosity)
     cutflow = Cutflow(("stored", *cutflow.cuts[1:]), cutflow.counts)
     counts = {name: listed[0] for name, listed in cutflow.counts.items()}
     if not sample.is_data and generated > read and total is not None:
+        norm = 1.0 if luminosity is None else sample.normalisation(luminosity)
         weight = norm * total / generated
         counts[sample.process] = Count(generated, norm * total, generated * weight * weight)
     return cutflow.starting_with(GENERATED, counts)

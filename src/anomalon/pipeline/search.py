@@ -190,7 +190,7 @@ class _Work:
             luminosity_fb=search.luminosity_fb,
             seed=search.seed,
             main_detector=search.main,
-            notes=notes(search, state),
+            notes=notes(search, parts.table.samples, state),
             headline=headline(main_summary, summaries, evaluations, samples, candidates),
             samples=samples,
             ledger=tuple(entry.to_dict() for s in selected for entry in s.visible_ledger(state)),

@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 
 from anomalon.batches import TEST, TRAIN, VALIDATION
+from anomalon.events import Sample
 from anomalon.pipeline.configuration import SearchConfig
 from anomalon.pipeline.evaluate import Scores
 from anomalon.pipeline.fit import Fitted, Parts
 from anomalon.pipeline.samples import SelectedSample
+from anomalon.pipeline.table import is_normalised
 from anomalon.search.blinding import blind_cutflow
 from anomalon.search.evaluation import BEST_VARIABLE, MET_ALONE, SUPERVISED
 from anomalon.search.results import (
@@ -47,7 +49,7 @@ def sample_summaries(selected: Sequence[SelectedSample], state: Blinding) -> tup
 
 def _sample(selected: SelectedSample, *, hidden: bool) -> SampleSummary:
     sample, table = selected.sample, selected.table
-    normalised = not sample.is_data and sample.cross_section_pb is not None and not hidden
+    normalised = not sample.is_data and is_normalised(sample) and not hidden
     return SampleSummary(
         name=sample.name,
         process=sample.process,
@@ -164,9 +166,13 @@ def _training(record: TrainingRecord) -> TrainingSummary:
     )
 
 
-def notes(search: SearchConfig, state: Blinding) -> tuple[str, ...]:
+def notes(search: SearchConfig, samples: Sequence[Sample], state: Blinding) -> tuple[str, ...]:
     """What a reader must know before believing a number."""
-    lines = []
+    lines = [
+        f"Sample '{s.name}' has no cross section: its weights are relative and say nothing about yields."
+        for s in samples
+        if not is_normalised(s)
+    ]
     if any(s.simulate for s in search.samples):
         mpi = "on" if search.simulation.mpi else "OFF (the fast preset: several times faster, for development)"
         lines.append(

@@ -106,7 +106,11 @@ class Table:
             return cls(Features(arrays["values"], mask, names), ids, arrays["weight"], samples)
 
 
+def is_normalised(sample: Sample) -> bool:
+    """Whether weights of a sample are expected events; otherwise they are relative within it."""
+    return sample.is_data or (sample.cross_section_pb is not None and sample.sum_gen_weights is not None)
+
+
 def luminosity_for(samples: Sequence[Sample], luminosity: float | None) -> float | None:
     """The luminosity, or None (relative weights) where a simulated sample has no normalisation."""
-    normalised = all(s.is_data or (s.cross_section_pb and s.sum_gen_weights) for s in samples)
-    return luminosity if normalised else None
+    return luminosity if all(is_normalised(s) for s in samples) else None

@@ -106,6 +106,7 @@ class NanoAODSource:
             flat = {c.field: c.compute(*(arrays[name] for name in c.branches)) for c in columns}
             if len(flat["run"]) != stop - start:
                 raise InputFileError(f"{self.path}: {len(flat['run'])} of the events {start} to {stop} could be read")
+            self._check_numbers(arrays, f"events {start} to {stop}")
             return make_events(_nest(flat, stop - start))
 
     def _check_units(self, columns: Sequence[Column]) -> None:
@@ -116,10 +117,29 @@ class NanoAODSource:
         for name, values in arrays.items():
             leading = ak.drop_none(ak.max(values, axis=1))
             median = float(np.median(ak.to_numpy(leading))) if len(leading) else 0.0
-            if median > HIGHEST_MEDIAN_PT:
+            if HIGHEST_MEDIAN_PT < median < np.inf:
                 raise InputFileError(
                     f"{self.path}: median of the leading {name} is {median:.0f} GeV, more than a collision has: "
                     "it is in MeV; NanoAOD is in GeV"
+                )
+
+    def _check_numbers(self, arrays: dict[str, Any], where: str) -> None:
+        """Refuse momenta and weights that no event has: a cut would drop such objects without a word.
+
+        MET that is not finite is let through: it is counted as a feature, and never trained on.
+        """
+        for name, values in arrays.items():
+            momentum = name.endswith("_pt") and values.ndim == 2
+            if not momentum and name != "genWeight":
+                continue
+            flat = ak.to_numpy(ak.flatten(values, axis=None))
+            lowest = 0.0 if momentum else -np.inf
+            bad = ~((flat >= lowest) & np.isfinite(flat))
+            if bad.any():
+                what = "negative or not finite" if momentum else "not finite"
+                raise InputFileError(
+                    f"{self.path}, {where}: {bad.sum()} of {len(flat)} values of {name} are {what}, the first "
+                    f"{flat[bad][0]:g}; the file is damaged or was not written by NanoAOD: leave it out"
                 )
 
     def _sum_of_weights(self) -> tuple[float | None, int | None, str]:
@@ -131,11 +151,14 @@ class NanoAODSource:
             with reading(self.path, "tree Runs"):
                 names = [name for name in (total, count) if name]
                 sums = {k: np.sum(ak.to_numpy(v)) for k, v in read_branches(runs, names, 0, runs.num_entries).items()}
+            self._check_numbers({"genWeight": ak.Array([sums[total]])}, f"tree Runs, {total}")
             return float(sums[total]), None if count is None else int(sums[count]), f"Runs.{total}"
         if "genWeight" not in self.branches:
             return None, None, "not in the file"
         with reading(self.path, "genWeight"):
-            weights = ak.to_numpy(read_branches(self._table, ["genWeight"], 0, self.n_events)["genWeight"])
+            read = read_branches(self._table, ["genWeight"], 0, self.n_events)
+            self._check_numbers(read, f"events 0 to {self.n_events}")
+            weights = ak.to_numpy(read["genWeight"])
         where = "the events of the file (no genEventSumw in Runs): wrong if the file is a skim"
         return float(np.sum(weights, dtype=np.float64)), self.n_events, where
 
