@@ -67,7 +67,7 @@ def features(row: dict[str, Any]) -> dict[str, float]:
         return {}
     channel = "ABCD"[sum(x["flavour"] == "m" for x in leptons)]
     good = [x for x in row["electrons"] + row["muons"] if x["pt"] > 10 and abs(x["eta"]) < 2.5]
-    jets = [j for j in row["jets"] if j["pt"] > 30 and abs(j["eta"]) < 2.5 and all(dr(j, x) > 0.4 for x in leptons)]
+    jets = [j for j in row["jets"] if j["pt"] > 30 and abs(j["eta"]) < 2.5 and all(dr(j, x) > 0.4 for x in good)]
     met = row["met"]
     out = {
         f"{channel}_Sum_mass": mass(*leptons),

@@ -38,7 +38,7 @@ class TrileptonFeatures(Settings):
         selection: which leptons may enter the triplet.
         jet_pt_min: minimum pT in GeV of the jets in HT, nJet and nBJet.
         jet_eta_max: maximum |eta| of those jets.
-        jet_lepton_dr: jets closer than this to a lepton of the triplet are that lepton, and do not count.
+        jet_lepton_dr: jets closer than this to a good lepton, of the triplet or not, are that lepton, and do not count.
 
     >>> features = TrileptonFeatures().transform(Events.from_dicts([{"met": {"pt": 30.0, "phi": 0.0}}]))
     >>> features.values.shape == (1, len(features.names)), bool(features.mask.any())
@@ -69,7 +69,7 @@ class TrileptonFeatures(Settings):
         events.require(sorted(self.requires), "feature set 'trilepton'")
         triplets = find_triplets(events, self.selection)
         found = events[triplets.event]
-        columns = {**_lepton_columns(triplets, found), **self._jet_columns(triplets, found)}
+        columns = {**_lepton_columns(triplets, found), **self._jet_columns(found)}
         columns |= _channel_columns(triplets, columns)
         values = np.full((len(events), len(self.names)), np.nan, dtype=np.float32)
         mask = np.zeros(values.shape, dtype=bool)
@@ -79,19 +79,30 @@ class TrileptonFeatures(Settings):
         values[~mask] = np.nan
         return Features(values, mask, self.names)
 
-    def _jet_columns(self, triplets: Triplets, events: Events) -> dict[str, Floats]:
+    def _jet_columns(self, events: Events) -> dict[str, Floats]:
         jets = events.array.jets
         event = np.repeat(np.arange(len(events)), ak.to_numpy(ak.num(jets.pt, axis=1)))
         pt, eta, phi, btag = (ak.to_numpy(ak.flatten(jets[name], axis=1)) for name in ("pt", "eta", "phi", "btag"))
         keep = (pt > self.jet_pt_min) & (abs(eta) < self.jet_eta_max)
         event, pt, eta, phi, btag = event[keep], pt[keep], eta[keep], phi[keep], btag[keep]
-        distance = delta_r(eta[:, None], phi[:, None], triplets.eta[event], triplets.phi[event])
-        keep = (distance > self.jet_lepton_dr).all(axis=1)
+        lepton_eta, lepton_phi = self._lepton_directions(events)
+        distance = delta_r(eta[:, None], phi[:, None], lepton_eta[event], lepton_phi[event])
+        keep = ~(distance <= self.jet_lepton_dr).any(axis=1)
         return {
             "HT": _numbers(np.bincount(event[keep], weights=pt[keep], minlength=len(events))),
             "nJet": _numbers(np.bincount(event[keep], minlength=len(events))),
             "nBJet": _numbers(np.bincount(event[keep], weights=btag[keep], minlength=len(events))),
         }
+
+    def _lepton_directions(self, events: Events) -> tuple[Floats, Floats]:
+        """Eta and phi of all good leptons, (event, most leptons of an event); NaN, near to nothing, where fewer."""
+        chosen = [leptons[self.selection.good(leptons)] for leptons in (events.array.electrons, events.array.muons)]
+        most = sum(int(ak.max(ak.num(leptons), initial=0, mask_identity=False)) for leptons in chosen)
+        eta, phi = (
+            _numbers(ak.fill_none(ak.pad_none(ak.concatenate([c[k] for c in chosen], axis=1), most, clip=True), np.nan))
+            for k in ("eta", "phi")
+        )
+        return eta.reshape(len(events), most), phi.reshape(len(events), most)
 
 
 def _lepton_columns(t: Triplets, events: Events) -> dict[str, Floats]:
