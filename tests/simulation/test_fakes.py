@@ -111,6 +111,13 @@ def test_events_whose_jets_cannot_be_leptons_stay_alone() -> None:
     assert versions.factors["fake"].tolist() == [1.0, 1.0]
 
 
+def test_a_block_of_which_the_skim_left_nothing_has_no_versions() -> None:
+    objects = {name: column[:0] for name, column in split([{"jets": [jet()]}]).objects.items()}
+    versions = with_fakes(objects, np.zeros((0, RANDOM_NUMBERS)), settings=FAKES, detector=CMS)
+    assert len(versions.is_fake) == 0
+    assert set(versions.objects) == set(objects)
+
+
 def test_leptons_stay_sorted_when_a_fake_joins_them() -> None:
     versions = split([{"muons": [muon(90.0), muon(20.0)], "jets": [jet()]} for _ in range(20)])
     assert ak.all(versions.objects["muons"].pt[:, :-1] >= versions.objects["muons"].pt[:, 1:])
