@@ -217,7 +217,7 @@ _ALL = (
         title="WZ -> 3 leptons + neutrino",
         settings=("WeakDoubleBoson:ffbar2ZW=on", *_FORCE_W, *_FORCE_Z),
         parameters={"taus": _TAUS},
-        caveats=(_NO_TAUS, "no virtual photon: m_ll is the Z's", _LO.format(1.8)),
+        caveats=(_NO_TAUS, "no virtual photon: m_ll is the Z's", _LO.format(2.0)),
         source="Terrazas 2025 (UACJ)",
     ),
     Process(
@@ -234,7 +234,7 @@ _ALL = (
         settings=("WeakSingleBoson:ffbar2gmZ=on", "PhaseSpace:mHatMin=50.", *_FORCE_Z),
         parameters={"taus": _TAUS},
         fakes=True,
-        caveats=(_NO_TAUS, "m_ll > 50 GeV", "third leptons are jets taken for leptons, by weight", _LO.format(1.2)),
+        caveats=(_NO_TAUS, "m_ll > 50 GeV", "third leptons are jets taken for leptons, by weight", _LO.format(1.3)),
         source="Terrazas 2025 (UACJ)",
     ),
     Process(
@@ -265,7 +265,7 @@ _ALL = (
         },
         slha="c1n2.slha",
         later_bosons=(24, 23),
-        caveats=(_NO_TAUS, "pure wino, degenerate masses, decays to W and Z only", _LO.format(1.2)),
+        caveats=(_NO_TAUS, "pure wino, degenerate masses, decays to W and Z only", _LO.format(1.6)),
         source="Frette 2023 (Oslo)",
     ),
 )
