@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 
+from anomalon.features.labels import label
 from anomalon.report import FigureData, Group, Heading, assemble, figures_features, figures_performance, figures_scores
 from anomalon.report.assemble import search_figures
 from anomalon.report.figures_scores import Cut
-from anomalon.report.labels import label
 from anomalon.report.style import to_pdf, to_png
 from anomalon.search.results import Curve
 from tests.report.synthetic import make_data, make_results
@@ -76,7 +76,7 @@ def test_the_score_is_weighted_and_the_threshold_is_drawn_and_named() -> None:
     assert stairs(axes, "WZ").sum() == pytest.approx(250.0)
     assert stairs(axes, "W'").sum() == pytest.approx(0.99)
     assert [line.get_xdata()[0] for line in axes.lines if line.get_linestyle() != "None"] == [120.0]
-    assert "threshold 120: 95 % of background below" in texts(axes)
+    assert "Threshold 120: 95 % of background below" in texts(axes)
 
 
 def test_the_index_figure_shows_all_events_and_zooms_on_the_threshold() -> None:

@@ -19,6 +19,7 @@ from anomalon.report import (
     to_markdown,
     write_report,
 )
+from anomalon.report.names import typeset
 from anomalon.report.write import slug
 from anomalon.search.results import Blinding, Candidate
 from tests.report.synthetic import candidate, cutflow, detector, make_results, sample
@@ -92,8 +93,8 @@ def test_every_number_of_the_table_is_on_the_page(html: str) -> None:
         "LT, high",
         "NaN in pt: 1",
         "5.12",
-        *results.headline,
-        *results.notes,
+        *map(typeset, results.headline),
+        *map(typeset, results.notes),
     ):
         assert wanted in text
 

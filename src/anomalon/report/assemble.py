@@ -10,12 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from anomalon.features import Features
+from anomalon.features.labels import label
 from anomalon.report.figures_features import correlation_figure, density_figure, density_pages
 from anomalon.report.figures_performance import key_figure, roc_figure, sic_figure, training_figure
 from anomalon.report.figures_scores import Cut, embedding_figure, flagged_figure, index_figure, score_figure
-from anomalon.report.labels import label
+from anomalon.report.names import named, process_names, typeset
 from anomalon.report.records import FigureEntry, Floats, Group, coloured
 from anomalon.report.style import Heading
+from anomalon.report.tables import signal_title
+from anomalon.search.evaluation import MET_ALONE
 from anomalon.search.results import DetectorSummary, Role, SearchResults
 
 PERFORMANCE, SCORES, CODE, INPUTS, TRAINING = "Performance", "Scores", "Code", "Inputs", "Training"
@@ -48,6 +51,7 @@ class FigureData:
         tested: whether the event belongs to the test sample, shape (event,).
         scores: per detector, shape (event,), NaN where there is none.
         projections: of the code, by title.
+        titles: of the processes in legends; :func:`search_figures` takes them from the results.
     """
 
     features: Features
@@ -57,12 +61,16 @@ class FigureData:
     tested: npt.NDArray[np.bool_]
     scores: Mapping[str, Floats]
     projections: Mapping[str, Projection] = field(default_factory=dict)
+    titles: Mapping[str, str] = field(default_factory=dict)
 
     def groups(self, values: Floats, rows: npt.NDArray[np.integer]) -> tuple[Group, ...]:
         """Groups of the processes for values (row, ...) of some rows; every process keeps its colour."""
         names, weights = self.processes[rows], self.weights[rows]
-        empty = [Group(name, role, values[names == name], weights[names == name]) for name, role in self.roles.items()]
-        return tuple(group for group in coloured(empty) if len(group.values))
+        every = [
+            Group(named(name, self.titles), role, values[names == name], weights[names == name])
+            for name, role in self.roles.items()
+        ]
+        return tuple(group for group in coloured(every) if len(group.values))
 
     def feature_groups(self, name: str) -> tuple[Group, ...]:
         """Groups of one feature over all selected events; a value that the mask calls missing is NaN."""
@@ -85,13 +93,15 @@ def search_figures(
     heading = heading or Heading(results.luminosity_fb)
     if heading.status is None:
         heading = replace(heading, status=_status(results))
-    with_events = (
-        (_score_figures(results, data, heading), _code_figures(data, heading), _input_figures(data, heading))
-        if data is not None and len(data.weights)
-        else ()
-    )
-    parts = (_performance_figures(results, heading), *with_events, _training_figures(results, heading))
-    return chain.from_iterable(parts)
+    with_events = _event_figures(results, data, heading) if data is not None and len(data.weights) else ()
+    return chain(_performance_figures(results, heading), with_events, _training_figures(results, heading))
+
+
+def _event_figures(results: SearchResults, data: FigureData, heading: Heading) -> Iterator[FigureEntry]:
+    data = replace(data, titles=process_names(results) | dict(data.titles))
+    yield from _score_figures(results, data, heading)
+    yield from _code_figures(results, data, heading)
+    yield from _input_figures(data, heading)
 
 
 def _status(results: SearchResults) -> str:
@@ -118,17 +128,18 @@ def _performance_figures(results: SearchResults, heading: Heading) -> Iterator[F
             "Test events above the threshold of the main detector: as counted (left) and as expected at the stated "
             "luminosity (right), with statistical error."
         )
-        figure = flagged_figure(results.flagged, heading)
+        figure = flagged_figure(results.flagged, heading, process_names(results))
         yield FigureEntry("flagged", "Flagged events by process", text, PERFORMANCE, figure, wide=True)
 
 
 def _curve_figures(results: SearchResults, signal: str, heading: Heading) -> Iterator[FigureEntry]:
     few = "Thin dotted parts have fewer than ten raw background events left and mean little"
+    title = typeset(signal_title(results, signal))
     text = f"{few}; the grey region is where that holds for the main detector."
-    yield FigureEntry(f"roc_{signal}", f"ROC, {signal}", text, PERFORMANCE, roc_figure(results, signal, heading))
+    yield FigureEntry(f"roc_{signal}", f"ROC, {title}", text, PERFORMANCE, roc_figure(results, signal, heading))
     text = f"Factor by which S/√B grows when cutting on the score. {few}."
     figure = sic_figure(results, signal, heading)
-    yield FigureEntry(f"sic_{signal}", f"Significance improvement, {signal}", text, PERFORMANCE, figure)
+    yield FigureEntry(f"sic_{signal}", f"Significance improvement, {title}", text, PERFORMANCE, figure)
 
 
 def _score_figures(results: SearchResults, data: FigureData, heading: Heading) -> Iterator[FigureEntry]:
@@ -136,7 +147,7 @@ def _score_figures(results: SearchResults, data: FigureData, heading: Heading) -
     for detector in sorted(results.detectors, key=lambda d: d.name != results.main_detector):
         if detector.name in data.scores:
             groups = data.groups(data.scores[detector.name][rows], rows)
-            figure = score_figure(groups, cut=_cut(detector), xlabel=f"Score, {detector.title}", heading=heading)
+            figure = score_figure(groups, cut=_cut(detector), xlabel=_score_label(detector), heading=heading)
             text = "Test events with their expected weights; backgrounds are stacked."
             yield FigureEntry(f"score_{detector.name}", f"Score, {detector.title}", text, SCORES, figure)
     main = next((d for d in results.detectors if d.name == results.main_detector), None)
@@ -144,14 +155,19 @@ def _score_figures(results: SearchResults, data: FigureData, heading: Heading) -
         yield _index_entry(data, rows, main, heading)
 
 
+def _score_label(detector: DetectorSummary) -> str:
+    """Title of the detector; MET alone is a momentum with a unit."""
+    return label("MET_pt").axis if detector.name == MET_ALONE else f"Score, {detector.title}"
+
+
 def _index_entry(
     data: FigureData, rows: npt.NDArray[np.integer], detector: DetectorSummary, heading: Heading
 ) -> FigureEntry:
     shown = _thinned(rows, data.processes)
-    groups = data.groups(data.scores[detector.name][shown], shown)
-    index = np.searchsorted(rows, shown).astype(np.float64)
-    positions = [index[data.processes[shown] == group.label] for group in groups]
-    figure = index_figure(groups, positions, cut=_cut(detector), heading=heading)
+    points = np.column_stack([np.searchsorted(rows, shown), data.scores[detector.name][shown]])
+    both = data.groups(points, shown)
+    groups = [replace(group, values=group.values[:, 1]) for group in both]
+    figure = index_figure(groups, [group.values[:, 0] for group in both], cut=_cut(detector), heading=heading)
     text = (
         f"Score of {detector.title} for test events in mixed order, all (left) and around the threshold (right); "
         f"at most {MAX_POINTS} events of a process, unweighted."
@@ -159,7 +175,7 @@ def _index_entry(
     return FigureEntry("score_vs_index", "Score versus event index", text, SCORES, figure, wide=True)
 
 
-MAX_POINTS = 4000
+MAX_POINTS = 2000
 """Points of a process in a scatter plot: more hide each other."""
 
 
@@ -174,13 +190,16 @@ def _cut(detector: DetectorSummary) -> Cut | None:
     return Cut(detector.threshold.value, detector.threshold.quantile) if detector.threshold else None
 
 
-def _code_figures(data: FigureData, heading: Heading) -> Iterator[FigureEntry]:
-    for title, projection in data.projections.items():
+def _code_figures(results: SearchResults, data: FigureData, heading: Heading) -> Iterator[FigureEntry]:
+    titles = {d.name: d.title for d in results.detectors}
+    for name, projection in data.projections.items():
+        method, of, detector = name.partition(" of the code of ")
+        title = f"{method} of the code, {named(detector, titles)}" if of else name
         figure = embedding_figure(
             data.groups(projection.xy, projection.rows), axis_labels=projection.axis_labels, heading=heading
         )
         text = f"{title}: {len(projection.rows)} events, signals drawn on top, unweighted."
-        yield FigureEntry(title.replace(" of the ", "_"), title, text, CODE, figure)
+        yield FigureEntry(name.replace(" of the ", "_"), title, text, CODE, figure)
 
 
 def _input_figures(data: FigureData, heading: Heading) -> Iterator[FigureEntry]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from anomalon.report.labels import Kind
+from anomalon.features.labels import Kind
 from anomalon.report.records import Floats, Group
 
 
@@ -77,7 +77,8 @@ def feature_bins(groups: Sequence[Group], kind: Kind, count: int = 40) -> Bins:
     if kind == "flag":
         edges = np.array([-0.5, 0.5, 1.5])
     elif kind == "count":
-        edges = np.arange(min(math.floor(low), 0) - 0.5, min(high, 14) + 1)
+        most = max(float(np.quantile(v, 0.998)) for v in present)
+        edges = np.arange(min(math.floor(low), 0) - 0.5, min(math.ceil(most), 14) + 1)
     else:
         edges = np.linspace(
             *_range(present, from_zero=kind in ("energy", "angle") and low >= 0), _count(present, count)
@@ -86,15 +87,17 @@ def feature_bins(groups: Sequence[Group], kind: Kind, count: int = 40) -> Bins:
 
 
 def score_bins(groups: Sequence[Group], count: int = 60) -> Bins:
-    """Bins over all scores: logarithmic where all are positive and spread over more than a factor of 30."""
-    values = np.concatenate([g.values[g.present] for g in groups]) if groups else np.empty(0)
-    if len(values) == 0:
+    """Bins that hold 99.8 % of every group: logarithmic where scores are positive and spread over a factor of 30."""
+    present = [g.values[g.present] for g in groups if g.present.any()]
+    if not present:
         return Bins(np.linspace(0.0, 1.0, 2))
-    if is_logarithmic(values):
-        low = float(np.quantile(values, 0.0005))
-        return Bins(np.geomspace(low, values.max() * 1.01, count + 1), underflow=bool(values.min() < low))
-    low, high = float(values.min()), float(values.max())
-    return Bins(np.linspace(low, high if high > low else low + 1, count + 1))
+    values = np.concatenate(present)
+    low = float(np.quantile(values, 0.0005))
+    high = max(float(np.quantile(v, 0.998)) for v in present)
+    if not high > low:
+        low, high = float(values.min()), float(max(values.max(), values.min() + 1))
+    space = np.geomspace if is_logarithmic(values) else np.linspace
+    return Bins(space(low, high, count + 1), overflow=bool(values.max() > high), underflow=bool(values.min() < low))
 
 
 def is_logarithmic(scores: Floats) -> bool:

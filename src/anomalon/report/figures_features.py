@@ -9,8 +9,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from anomalon.features.labels import Label, label
 from anomalon.report.binning import feature_bins
-from anomalon.report.labels import Label, label
+from anomalon.report.numbers import MINUS
 from anomalon.report.records import Floats, Group, coloured, of_role
 from anomalon.report.stack import draw_processes
 from anomalon.report.style import INK, MUTED, Heading, drawing, legend_above, new_axes, new_panels, write_heading
@@ -50,7 +51,8 @@ def _density_page(columns: Sequence[tuple[str, Sequence[Group]]], heading: Headi
         for axes in flat[len(columns) :]:
             axes.set_axis_off()
         handles, names = flat[0].get_legend_handles_labels()
-        figure.legend(handles, names, loc="upper center", ncols=min(len(names), 6) or 1, bbox_to_anchor=(0.5, 1.0))
+        across = min(len(names), 4 if sum(map(len, names)) > 80 else 8) or 1
+        figure.legend(handles, names, loc="upper center", ncols=across, bbox_to_anchor=(0.5, 1.0))
         if heading is not None:
             write_heading(flat[0], heading, right=False)
             flat[2].text(1, 1.02, heading.right, transform=flat[2].transAxes, fontsize=12.5, va="bottom", ha="right")
@@ -164,4 +166,5 @@ def _label_cells(axes: Axes, matrix: Floats, names: Sequence[str]) -> None:
     for (row, column), value in np.ndenumerate(matrix):
         if abs(value) >= 0.05:
             colour = "white" if abs(value) > 0.6 else INK
-            axes.text(column, row, f"{100 * value:.0f}", ha="center", va="center", fontsize=fontsize, color=colour)
+            text = f"{100 * value:.0f}".replace("-", MINUS)
+            axes.text(column, row, text, ha="center", va="center", fontsize=fontsize, color=colour)

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
+from anomalon.report.names import typeset
 from anomalon.report.numbers import interval
 from anomalon.report.records import Floats
 from anomalon.report.style import (
@@ -24,9 +25,10 @@ from anomalon.report.style import (
     legend_on_top,
     new_axes,
     new_panels,
+    room_for_names,
     write_heading,
 )
-from anomalon.report.tables import ordered
+from anomalon.report.tables import ordered, signal_title
 from anomalon.search.results import Curve, DetectorSummary, Estimate, Evaluation, SearchResults, TrainingSummary
 
 MINIMUM_BACKGROUND = 10
@@ -66,7 +68,7 @@ def key_figure(results: SearchResults, heading: Heading | None = None) -> Figure
         figure, grid = new_panels(
             2, max(len(signals), 1), panel=(4.3, max(1.5, 0.42 * len(rows))), sharey=True, top=0.8
         )
-        figure.subplots_adjust(left=_left_for_names(figure, rows))
+        room_for_names(figure, [d.title for d in rows])
         for column, signal in enumerate(signals):
             _key_panel(grid[0][column], results, signal, _auc_of)
             _auc_axis(grid[0][column])
@@ -78,15 +80,6 @@ def key_figure(results: SearchResults, heading: Heading | None = None) -> Figure
         write_heading(grid[0][0], heading, right=False)
         write_heading(grid[0][-1], Heading(heading.luminosity_fb, heading.energy_tev, "", "") if heading else None)
         return figure
-
-
-def _left_for_names(figure: Figure, rows: Sequence[DetectorSummary]) -> float:
-    longest = max((len(d.title) for d in rows), default=10)
-    extra = max(0.0, 0.093 * longest - 0.85)
-    width = float(figure.get_figwidth())
-    figure.set_figwidth(width + extra)
-    figure.subplots_adjust(right=1 - 0.25 / (width + extra))
-    return (1.0 + extra) / (width + extra)
 
 
 def _bottom_up(detectors: Sequence[DetectorSummary]) -> list[DetectorSummary]:
@@ -146,7 +139,8 @@ def _auc_axis(axes: Axes) -> None:
     axes.set_xscale("function", functions=(_to_log, _from_log))
     start, end = _to_log(min(low, 0.9) - 0.02), _to_log(high)
     axes.set_xlim(float(_from_log(start)), float(_from_log(end + 0.85 * (end - start) + 0.1)))
-    ticks = _spaced([t for t in _AUC_TICKS if start <= _to_log(t) <= end + 0.02], 0.13 * float(end - start))
+    shown = np.ptp(_to_log(np.asarray(axes.get_xlim())))
+    ticks = _spaced([t for t in _AUC_TICKS if start <= _to_log(t) <= end + 0.05 * shown], 0.13 * float(shown))
     axes.xaxis.set_major_locator(FixedLocator(ticks))
     axes.xaxis.set_major_formatter(FixedFormatter([f"{t:g}" for t in ticks]))
     axes.xaxis.set_minor_locator(NullLocator())
@@ -184,7 +178,7 @@ def _room_for_text(axes: Axes) -> None:
 
 
 def _title_of(results: SearchResults, sample: str) -> str:
-    return next((s.title or s.name for s in results.samples if s.name == sample), sample)
+    return typeset(signal_title(results, sample))
 
 
 def roc_figure(results: SearchResults, signal: str, heading: Heading | None = None) -> Figure:

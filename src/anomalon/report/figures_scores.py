@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from anomalon.report.binning import Bins, Histogram, is_logarithmic, score_bins
+from anomalon.report.names import named
 from anomalon.report.numbers import integer, with_error
 from anomalon.report.records import Floats, Group, coloured
 from anomalon.report.stack import draw_processes
@@ -21,10 +22,10 @@ from anomalon.report.style import (
     Heading,
     decade_ticks,
     drawing,
-    legend_above,
     legend_on_top,
     new_axes,
     new_panels,
+    room_for_names,
     write_heading,
 )
 from anomalon.search.results import FlaggedProcess
@@ -47,9 +48,9 @@ class Cut:
         """The threshold in words.
 
         >>> Cut(1300.0, 0.95).text
-        'threshold 1300: 95 % of background below'
+        'Threshold 1300: 95 % of background below'
         """
-        return f"threshold {self.value:.4g}: {100 * self.quantile:g} % of background below"
+        return f"Threshold {self.value:.4g}: {100 * self.quantile:g} % of background below"
 
 
 def score_figure(
@@ -63,8 +64,8 @@ def score_figure(
         _score_axis(axes, draw_processes(axes, groups, bins), bins)
         axes.set_xlabel(xlabel)
         if cut is not None:
-            axes.axvline(cut.value, ymax=0.7, color=INK, lw=1.6, ls=(0, (5, 2)), label=cut.text)
-        legend_above(axes, columns=2)
+            axes.axvline(cut.value, color=INK, lw=1.6, ls=(0, (5, 2)), label=cut.text)
+        legend_on_top(axes)
         write_heading(axes, heading)
         return figure
 
@@ -101,12 +102,13 @@ def index_figure(
             for group, index in sorted(zip(groups, positions, strict=True), key=lambda pair: pair[0].role == "signal"):
                 _points(axes, replace(group, values=np.column_stack([index, group.values])), large=6.0)
             axes.set_xlabel("Event index")
+            axes.margins(x=0.01)
             if cut is not None:
                 axes.axhline(cut.value, color=INK, lw=1.6, ls=(0, (5, 2)), label=cut.text, zorder=5)
         _index_axes(grid[0], groups, cut)
         grid[0][0].set_ylabel("Anomaly score")
         decade_ticks(grid[0][1])
-        legend_on_top(grid[0][0], columns=min(len(groups) + 1, 7), markerscale=2.5)
+        legend_on_top(grid[0][0], columns=min(len(groups) + 1, 4), markerscale=2.5)
         write_heading(grid[0][0], heading, right=False)
         write_heading(grid[0][1], replace(heading, experiment="", status="Zoom") if heading else None)
         return figure
@@ -159,27 +161,31 @@ def embedding_figure(
 
 
 def _robust_limits(axes: Axes, groups: Sequence[Group]) -> None:
-    """Leave the outermost half per mille outside: one far event must not squeeze all others into a dot."""
+    """Leave far events outside, and say how many: they must not squeeze all others into a dot."""
     points = [g.values[g.present] for g in groups if g.present.any()]
     if not points:
         return
     xy = np.concatenate(points)
-    low, high = np.quantile(xy, (0.0005, 0.9995), axis=0)
-    margin = 0.05 * (high - low) + 1e-9
-    axes.set_xlim(low[0] - margin[0], high[0] + margin[0])
-    axes.set_ylim(low[1] - margin[1], high[1] + margin[1])
-    outside = int(((xy < low - margin) | (xy > high + margin)).any(axis=1).sum())
+    low, high = np.quantile(xy, (0.005, 0.995), axis=0)
+    width = high - low + 1e-9
+    low, high = np.maximum(low - 0.25 * width, xy.min(axis=0)), np.minimum(high + 0.25 * width, xy.max(axis=0))
+    axes.set_xlim(low[0] - 0.04 * width[0], high[0] + 0.04 * width[0])
+    axes.set_ylim(low[1] - 0.04 * width[1], high[1] + 0.04 * width[1])
+    outside = int(((xy < low) | (xy > high)).any(axis=1).sum())
     if outside:
-        axes.text(
-            0.98, 0.02, f"{outside} points outside", transform=axes.transAxes, ha="right", fontsize=9.5, color=MUTED
-        )
+        text = f"{outside} point{'s' * (outside > 1)} outside"
+        axes.text(0.98, 0.02, text, transform=axes.transAxes, ha="right", fontsize=9.5, color=MUTED)
 
 
-def flagged_figure(flagged: Sequence[FlaggedProcess], heading: Heading | None = None) -> Figure:
+def flagged_figure(
+    flagged: Sequence[FlaggedProcess], heading: Heading | None = None, names: Mapping[str, str] | None = None
+) -> Figure:
     """Test events above the threshold by process: as counted and as expected at the stated luminosity."""
     rows = list(reversed(flagged))
+    shown = [named(r.process, names or {}) for r in rows]
     with drawing():
         figure, grid = new_panels(1, 2, panel=(4.6, max(1.6, 0.5 * len(rows))), sharey=True)
+        room_for_names(figure, shown)
         counted, expected = grid[0]
         colours = _row_colours(rows)
         counted.barh(range(len(rows)), [r.flagged for r in rows], color=colours, height=0.65)
@@ -194,7 +200,7 @@ def flagged_figure(flagged: Sequence[FlaggedProcess], heading: Heading | None = 
         _name_bars(
             expected, ["not normalised" if r.expected is None else with_error(r.expected, r.error) for r in rows], ends
         )
-        counted.set_yticks(range(len(rows)), [r.process for r in rows])
+        counted.set_yticks(range(len(rows)), shown)
         counted.set_xlabel("Test events above threshold")
         expected.set_xlabel("Expected events above threshold")
         write_heading(counted, heading, right=False)

@@ -133,6 +133,18 @@ def signed(estimate: Estimate | None) -> str:
     return _joined(f"+{value}" if estimate is not None and estimate.value > 0 else value, up, down)
 
 
+def below(value: float, smallest: float | None) -> str:
+    """A fraction, or an upper end where nothing was counted: one over the number of events.
+
+    >>> below(0.0, 1 / 17736), below(0.00123, None), below(0.0, None)
+    ('<6×10⁻⁵', '0.0012', '0')
+    """
+    if value > 0 or not smallest:
+        return significant(value, 2)
+    scale = 10.0 ** math.floor(math.log10(smallest))
+    return f"<{significant(math.ceil(smallest / scale - 1e-9) * scale, 1)}"
+
+
 def power_of_ten(value: float) -> str:
     """A working point such as 1e-2.
 

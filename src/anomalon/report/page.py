@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from anomalon.report import numbers, sections
+from anomalon.report.names import named, process_names, typeset
 from anomalon.report.records import FigureEntry
 from anomalon.report.style import to_png
 from anomalon.search.results import Estimate, SearchResults
@@ -67,6 +68,9 @@ def render_page(results: SearchResults, pictures: Sequence[Picture]) -> str:
         efficiencies=sections.background_efficiencies(results),
         cutflow=sections.cutflow(results),
         ledger=sections.ledger(results),
+        caveats=sections.caveats(results),
+        names=process_names(results),
+        smallest=sections.smallest_fraction(results),
     )
     return text
 
@@ -86,6 +90,9 @@ def _template() -> Any:
         "difference": difference_markup,
         "percentage": percentage_markup,
         "power": numbers.power_of_ten,
+        "below": numbers.below,
+        "typeset": typeset,
+        "named": named,
         "seconds": numbers.seconds,
         "feature": sections.feature_words,
         "feature_value": sections.feature_value,

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from anomalon.features.labels import label
 from anomalon.report import numbers
-from anomalon.report.labels import label
 from anomalon.report.tables import (
     PerformanceRow,
     background_efficiencies,
@@ -81,6 +81,22 @@ def overview(results: SearchResults) -> tuple[OverviewRow, ...]:
     found = {(r.detector.name, r.signal): r for r in performance_rows(results)}
     rows = (OverviewRow(d, tuple(found.get((d.name, s)) for s in results.signals)) for d in ordered(results.detectors))
     return tuple(row for row in rows if any(row.cells))
+
+
+def caveats(results: SearchResults) -> tuple[tuple[str, str], ...]:
+    """Caveat -> names of the samples that it holds for; ``all samples`` where it is everyone's."""
+    found: dict[str, list[str]] = {}
+    for sample in results.samples:
+        for caveat in sample.caveats:
+            found.setdefault(caveat, []).append(sample.name)
+    everyone = max(len(results.samples), 2)
+    return tuple((text, "all samples" if len(who) == everyone else ", ".join(who)) for text, who in found.items())
+
+
+def smallest_fraction(results: SearchResults) -> float | None:
+    """One over the number of test background events: a smaller fraction cannot be counted."""
+    n = sum(part.test for part in results.split if part.role == "background")
+    return 1 / n if n else None
 
 
 def cutflow(results: SearchResults) -> CutflowTable:

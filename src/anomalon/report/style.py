@@ -9,7 +9,7 @@ Colours: Petroff, arXiv:2107.02270, the palettes that CMS recommends.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -30,6 +30,7 @@ INK = "#1a1a1a"
 MUTED = "#717581"
 
 _RC: dict[str, Any] = {
+    "font.family": ["TeX Gyre Heros", "DejaVu Sans"],  # the second for letters that the first has not: ′, χ, ∓
     "font.size": 13.0,
     "axes.labelsize": 15.0,
     "axes.titlesize": 14.0,
@@ -125,6 +126,17 @@ def new_axes(width: float = 6.0, height: float = 4.6) -> tuple[Figure, Axes]:
     """A figure with one pair of axes of this size in inches."""
     figure, axes = new_panels(1, 1, panel=(width, height))
     return figure, axes[0][0]
+
+
+def room_for_names(figure: Figure, names: Sequence[str]) -> None:
+    """Widen a figure at the left for the names of its rows; panels keep their size in inches."""
+    extra = max(0.0, 0.1 * max((len(name) for name in names), default=0) - 0.85)
+    width = float(figure.get_figwidth())
+    margins = figure.subplotpars
+    figure.set_figwidth(width + extra)
+    figure.subplots_adjust(
+        left=(margins.left * width + extra) / (width + extra), right=(margins.right * width + extra) / (width + extra)
+    )
 
 
 def write_heading(axes: Axes, heading: Heading | None, *, right: bool = True) -> None:
