@@ -162,3 +162,13 @@ def test_undoing_the_logarithms_gives_energies_in_units_of_the_backgrounds_sprea
     np.testing.assert_allclose(back[:, 0], values[:, 0] / values[:, 0].std(), rtol=1e-3)
     np.testing.assert_array_equal(back[:, 1], inputs[:, 1])
     assert np.isfinite(preprocessing.without_logarithms(np.full((1, 2), 1e9))).all()
+
+
+def test_inputs_are_lowered_to_the_largest_of_the_training_background() -> None:
+    values = np.array([[10.0], [20.0], [80.0]], dtype=np.float32)
+    features = Features(values, np.ones((3, 1), dtype=bool), ("MET_pt",))
+    preprocessing = Preprocessing().fit(features)
+    inputs = preprocessing.transform(features)
+    np.testing.assert_allclose(preprocessing.within_training(inputs), inputs)
+    assert preprocessing.within_training([[1e6]])[0, 0] == inputs.max()
+    assert Preprocessing.from_dict(preprocessing.to_dict()).within_training([[1e6]])[0, 0] == inputs.max()

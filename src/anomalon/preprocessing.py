@@ -70,12 +70,16 @@ class PreprocessingSettings(Settings):
 
 
 class _Fitted(Settings):
-    """What was learned from the training background, one entry per input; ``spread`` is in the column's own unit."""
+    """What was learned from the training background, one entry per input.
+
+    ``spread`` is in the column's own unit, ``highest`` the largest input.
+    """
 
     names: tuple[str, ...]
     centre: tuple[float, ...]
     scale: tuple[float, ...]
     spread: tuple[float, ...]
+    highest: tuple[float, ...]
 
 
 class Preprocessing:
@@ -119,7 +123,11 @@ class Preprocessing:
             centre=tuple(m[0] for m in moments),
             scale=tuple(m[1] for m in moments),
             spread=tuple(m[1] for m in own_unit),
+            highest=(0.0,) * len(moments),
         )
+        inputs = self.transform(chosen)
+        highest = tuple(float(x) for x in np.nanmax(np.vstack([inputs, np.zeros(inputs.shape[1])]), axis=0))
+        self._fitted = self._fitted.model_copy(update={"highest": highest})
         return self
 
     def transform(self, features: Features) -> npt.NDArray[np.float32]:
@@ -137,6 +145,11 @@ class Preprocessing:
         inputs[~chosen.mask] = np.nan if self.settings.fill is None else self.settings.fill
         result: npt.NDArray[np.float32] = inputs.astype(np.float32)
         return result
+
+    def within_training(self, inputs: npt.ArrayLike) -> Floats:
+        """Inputs (event, input) with those above the largest of the training background lowered to it."""
+        lowered: Floats = np.minimum(np.asarray(inputs, dtype=np.float64), np.asarray(self._state().highest))
+        return lowered
 
     def without_logarithms(self, inputs: npt.ArrayLike) -> Floats:
         """Inputs (event, input) with their logarithms undone, in units of the background's spread in GeV.
@@ -175,7 +188,7 @@ class Preprocessing:
         except (ConfigError, KeyError, TypeError) as error:
             raise ModelFileError(f"saved preprocessing is damaged: {error}") from None
         state = made._fitted
-        if not len(made.names) == len(state.centre) == len(state.scale) == len(state.spread):
+        if {len(x) for x in (state.centre, state.scale, state.spread, state.highest)} != {len(made.names)}:
             raise ModelFileError("saved preprocessing is damaged: names, centres and scales differ in number")
         return made
 

@@ -184,7 +184,9 @@ class Detector:
         reconstructed = self.scorer.reconstruct(inputs) if self.settings.compare == "energies" else None
         if reconstructed is None:
             return None
-        before, after = (self.preprocessing.without_logarithms(x) for x in (inputs, reconstructed))
+        # A decoder that extrapolates beyond all it was shown would blame an input for a value that nobody measured.
+        plausible = self.preprocessing.within_training(reconstructed)
+        before, after = (self.preprocessing.without_logarithms(x) for x in (inputs, plausible))
         errors: Floats = (before - after) ** 2 / max(inputs.shape[1], 1)
         return errors
 

@@ -35,6 +35,7 @@ def evaluate(detector: str, signal_name: str, background: Scored, signal: Scored
                 background_efficiency=point.background_efficiency,
                 signal_efficiency=_estimate(point.signal_efficiency),
                 background_left=point.background_left,
+                background_left_effective=_number(point.background_left_effective),
                 reliable=point.reliable,
             )
             for point in performance.efficiencies

@@ -105,12 +105,13 @@ class WorkingPoint(Settings):
     """Signal efficiency at a fixed background efficiency.
 
     ``background_left`` counts raw test background events above the cut; with fewer than 10 the point means little
-    and ``reliable`` is False.
+    and ``reliable`` is False. ``background_left_effective`` is (sum w)^2 / sum w^2 of them.
     """
 
     background_efficiency: float
     signal_efficiency: Estimate
     background_left: int
+    background_left_effective: float | None = None
     reliable: bool
 
 
