@@ -181,7 +181,7 @@ def _floor(value: float, decimals: int) -> float:
 
 
 def _fixed(value: float, decimals: int) -> str:
-    rounded = round(value, decimals)
+    rounded = round(value, decimals) or 0.0  # no minus before a zero
     text = f"{rounded:.{max(decimals, 0)}f}".replace("-", MINUS)
     whole, dot, rest = text.partition(".")
     digits = whole.removeprefix(MINUS)
