@@ -76,3 +76,15 @@ def test_colours_differ_within_a_role_and_a_given_colour_stays() -> None:
     )
     assert len({g.colour for g in groups}) == 4
     assert groups[3].colour == "red"
+
+
+def test_an_angle_up_to_pi_fills_its_axis() -> None:
+    bins = feature_bins([group(np.linspace(0, np.pi, 500))], "angle")
+    assert bins.edges[-1] == pytest.approx(np.pi, abs=1e-4)
+    assert bins.note == ""
+
+
+def test_one_far_score_does_not_stretch_the_axis() -> None:
+    bins = score_bins([group(np.append(np.random.default_rng(1).uniform(1.0, 2.0, 2000), 1000.0))])
+    assert bins.edges[-1] < 3
+    assert bins.overflow

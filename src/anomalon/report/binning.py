@@ -79,6 +79,8 @@ def feature_bins(groups: Sequence[Group], kind: Kind, count: int = 40) -> Bins:
     elif kind == "count":
         most = max(float(np.quantile(v, 0.998)) for v in present)
         edges = np.arange(min(math.floor(low), 0) - 0.5, min(math.ceil(most), 14) + 1)
+    elif kind == "angle" and low >= 0 and 2 < high <= math.pi + 1e-5:
+        edges = np.linspace(0.0, math.pi + 1e-5, _count(present, count))
     else:
         edges = np.linspace(
             *_range(present, from_zero=kind in ("energy", "angle") and low >= 0), _count(present, count)

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, NullLocator
 
 from anomalon.features.labels import Label, label
 from anomalon.report.binning import feature_bins
@@ -75,9 +76,11 @@ def _draw_densities(axes: Axes, what: Label, groups: Sequence[Group], *, detaile
 def _density_axis(axes: Axes, what: Label, *, top: float) -> None:
     counts = what.kind in ("count", "flag")
     axes.set_ylabel("Fraction" if counts else f"Density [1/{what.unit}]" if what.unit else "Density")
+    if counts:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_minor_locator(NullLocator())
     if what.kind == "flag":
         axes.set_xticks([0, 1], ["no", "yes"])
-        axes.minorticks_off()
     if what.kind in LOG_KINDS and top > 0:
         axes.set_yscale("log")
         axes.set_ylim(top * 1e-4, top * 15)

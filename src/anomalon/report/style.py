@@ -30,7 +30,10 @@ INK = "#1a1a1a"
 MUTED = "#717581"
 
 _RC: dict[str, Any] = {
-    "font.family": ["TeX Gyre Heros", "DejaVu Sans"],  # the second for letters that the first has not: ′, χ, ∓
+    "font.family": [
+        "TeX Gyre Heros",
+        "DejaVu Sans",
+    ],  # the second has the letters that the first lacks, such as the prime
     "font.size": 13.0,
     "axes.labelsize": 15.0,
     "axes.titlesize": 14.0,
@@ -188,9 +191,7 @@ def legend_on_top(axes: Axes, *, columns: int | None = None, **options: Any) -> 
     if not handles:
         return
     figure = axes.figure.figure
-    longest = max(len(text) for text in labels) * 0.085 + 0.6  # inches of an entry with its handle
-    fitting = np.clip(axes.get_position().width * figure.get_figwidth() / longest, 1, len(labels))
-    columns = columns or int(fitting)
+    columns = columns or _columns_within(axes.get_position().width * figure.get_figwidth(), labels)
     rows = -(-len(labels) // columns) + ("title" in options)
     _grow(figure, rows * 0.235 + 0.12)
     height = axes.get_position().height * figure.get_figheight()
@@ -198,6 +199,15 @@ def legend_on_top(axes: Axes, *, columns: int | None = None, **options: Any) -> 
         handles, labels, loc="lower left", ncols=columns, bbox_to_anchor=(0.0, 1 + 0.33 / height), borderaxespad=0,
         borderpad=0, alignment="left", **options,
     )  # fmt: skip
+
+
+def _columns_within(width: float, labels: Sequence[str]) -> int:
+    """The most columns whose entries, filled column by column, fit into so many inches."""
+    inches = [0.078 * len(text) + 0.6 for text in labels]  # with handle and gap
+    for columns in range(min(len(labels), 8), 1, -1):
+        if sum(max(column) for column in np.array_split(inches, columns)) <= width:
+            return columns
+    return 1
 
 
 def _grow(figure: Figure, extra: float) -> None:
