@@ -33,7 +33,7 @@ _RC: dict[str, Any] = {
     "font.family": [
         "TeX Gyre Heros",
         "DejaVu Sans",
-    ],  # the second has the letters that the first lacks, such as the prime
+    ],  # the second fills gaps, such as the prime
     "font.size": 13.0,
     "axes.labelsize": 15.0,
     "axes.titlesize": 14.0,
