@@ -17,6 +17,7 @@ ORDER = """
     errors
     config
     kinematics
+    partial
     events
     ledger
     store

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import secrets
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +24,7 @@ import numpy as np
 from anomalon.errors import InvalidEventsError, MissingFieldError, OutputExistsError, StoreError, suggest
 from anomalon.events import EVENT_FIELDS, Events, Sample, fill_factors, merge_samples, vector_name
 from anomalon.ledger import Ledger
+from anomalon.partial import held, remove_leftovers
 
 FORMAT = "anomalon-store"
 VERSION = 1
@@ -59,6 +62,7 @@ class StoreWriter:
 
     def __init__(self, path: str | Path, *, overwrite: bool = False, events_per_shard: int = EVENTS_PER_SHARD) -> None:
         self.path = Path(path)
+        self._overwrite = overwrite
         _check_free(self.path, overwrite)
         self._shard_size = events_per_shard
         self._samples: dict[str, int] = {}
@@ -68,7 +72,9 @@ class StoreWriter:
         self._finished = False
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._folder = self.path.with_name(f"{self.path.name}.{secrets.token_hex(4)}.partial")
-        self._folder.mkdir()
+        remove_leftovers(self.path.parent, re.escape(self.path.name) + r"\.[0-9a-f]{8}\.partial")
+        self._holding = ExitStack()
+        self._holding.enter_context(held(self._folder))
 
     def __enter__(self) -> Self:
         return self
@@ -81,6 +87,7 @@ class StoreWriter:
                 self.finish()
         finally:
             shutil.rmtree(self._folder, ignore_errors=True)
+            self._holding.close()
 
     @property
     def n_events(self) -> int:
@@ -122,6 +129,7 @@ class StoreWriter:
         }
         manifest["digest"] = _digest(manifest)
         (self._folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+        _check_free(self.path, self._overwrite)  # again: another writer may have been faster
         _rename(self._folder, self.path)
         self._finished = True
         return Store(self.path)

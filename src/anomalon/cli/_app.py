@@ -14,6 +14,9 @@ from anomalon.errors import AnomalonError
 
 EPILOG = "A mistake gives one line and exit code 2; --debug shows where in the code it happened."
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, by convention 128 + SIGINT; some versions of typer return it, others raise."""
+
 app = typer.Typer(
     name="anomalon",
     no_args_is_help=True,
@@ -50,9 +53,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def _run(args: list[str], debug: bool) -> int:
     try:
-        return app(args=args, standalone_mode=False, prog_name="anomalon") or 0
+        code = app(args=args, standalone_mode=False, prog_name="anomalon") or 0
+        return _complain("interrupted", code) if code == INTERRUPTED else code
     except (typer.Abort, KeyboardInterrupt):
-        return _complain("interrupted", 130)
+        return _complain("interrupted", INTERRUPTED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains again on exit
         return 1
@@ -65,8 +69,12 @@ def _run(args: list[str], debug: bool) -> int:
 
 
 def _explain(error: Exception) -> int:
-    if isinstance(error, (AnomalonError, OSError)):
+    if isinstance(error, AnomalonError):
         return _complain(str(error), 2)
+    if isinstance(error, OSError):
+        where = f": '{error.filename}'" if error.filename else ""
+        what = f"{error.strerror or error}{where}"
+        return _complain(f"{what}; check the path, its permissions and the space that is left", 2)
     if isinstance(error, MemoryError):
         return _complain("out of memory; use fewer events at a time (--chunk) or fewer fields (--fields)", 2)
     what = f"{type(error).__name__}: {error}"

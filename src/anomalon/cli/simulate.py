@@ -82,15 +82,16 @@ def _print_store(store: Any, json: bool) -> None:
 
 
 def _parameters(given: list[str]) -> dict[str, float]:
-    values = {}
+    values: dict[str, float] = {}
     for item in given:
-        name, equals, number = item.partition("=")
+        name, _, number = (part.strip() for part in item.partition("="))
         try:
-            values[name.strip()] = float(number)
+            value = float(number)
         except ValueError:
-            equals = ""
-        if not equals:
-            raise ConfigError(f"--set {item}: expected NAME=VALUE with a number, such as mass=3000")
+            raise ConfigError(f"--set {item}: expected NAME=VALUE with a number, such as mass=3000") from None
+        if name in values:
+            raise ConfigError(f"--set {item}: {name} is set twice; give it once")
+        values[name] = value
     return values
 
 

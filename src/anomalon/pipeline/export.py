@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from anomalon import features
-from anomalon.errors import ConfigError, InputFileError, OutputExistsError
+from anomalon.errors import ConfigError
+from anomalon.pipeline.outputs import check_free, complete
 from anomalon.pipeline.samples import CHUNK
 from anomalon.pipeline.table import Table, luminosity_for
 from anomalon.selection import TrileptonSelection, apply
@@ -49,7 +50,8 @@ def export_features(
         OutputExistsError: ``output`` is there and ``overwrite`` is off.
         MissingFieldError: the source lacks a field.
     """
-    target = _free(Path(output), overwrite)
+    targets = _targets(Path(output))
+    check_free(targets, overwrite=overwrite)
     chosen, selection, opened = features.get(feature_set), TrileptonSelection(), open_source(source)
     parts, read = [], 0
     for events in opened.iterate(chosen.requires | selection.requires, CHUNK):
@@ -59,14 +61,10 @@ def export_features(
         if on_progress is not None:
             on_progress(read, opened.n_events)
     table = Table.concatenate(parts)
-    partial = target.with_name(f".{target.stem}.partial{target.suffix}")
-    try:
-        {".h5": _write_hdf5, ".parquet": _write_parquet, ".npy": _write_numpy}[target.suffix](partial, table, target)
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
+    with complete(targets) as made:
+        _WRITERS[targets[0].suffix](table, *made)
     return {
-        "output": str(target),
+        "output": str(targets[0]),
         "read": read,
         "written": len(table),
         "names": list(table.features.names),
@@ -74,17 +72,16 @@ def export_features(
     }
 
 
-def _free(output: Path, overwrite: bool) -> Path:
+def _targets(output: Path) -> tuple[Path, ...]:
+    """The files to write: the table and, for NumPy, its ids and names beside it."""
     if output.suffix not in FORMATS:
         raise ConfigError(f"{output}: ends in '{output.suffix}'; features are written as {', '.join(FORMATS)}")
-    if not output.parent.is_dir():
-        raise InputFileError(f"{output.parent}: no such directory for {output.name}; make it first")
-    if output.exists() and not overwrite:
-        raise OutputExistsError(f"{output}: already there; choose another name, or --overwrite")
-    return output
+    if output.suffix != ".npy":
+        return (output,)
+    return output, output.with_suffix(".ids.npy"), output.with_suffix(".names.txt")
 
 
-def _write_hdf5(path: Path, table: Table, _: Path) -> None:
+def _write_hdf5(table: Table, path: Path) -> None:
     with h5py.File(path, "w") as file:
         values = file.create_dataset("features", data=table.features.values, compression="gzip", shuffle=True)
         values.attrs["names"] = list(table.features.names)
@@ -96,7 +93,7 @@ def _write_hdf5(path: Path, table: Table, _: Path) -> None:
         file["ids"].attrs["processes"] = [s.process for s in table.samples]
 
 
-def _write_parquet(path: Path, table: Table, _: Path) -> None:
+def _write_parquet(table: Table, path: Path) -> None:
     columns: dict[str, Any] = {name: getattr(table.ids, name) for name in IDS}
     columns["process"] = pa.array(table.process.tolist(), pa.string())
     columns["weight"] = table.weight
@@ -104,12 +101,15 @@ def _write_parquet(path: Path, table: Table, _: Path) -> None:
     pq.write_table(pa.table(columns), path, compression="zstd")
 
 
-def _write_numpy(path: Path, table: Table, target: Path) -> None:
+def _write_numpy(table: Table, path: Path, ids_path: Path, names_path: Path) -> None:
     kinds = [("run", "i8"), ("lumi", "i8"), ("event", "i8"), ("dataset", "i4"), ("weight", "f8")]
     ids = np.zeros(len(table), dtype=kinds)
     for name in IDS:
         ids[name] = getattr(table.ids, name)
     ids["weight"] = table.weight
-    np.save(target.with_suffix(".ids.npy"), ids)
-    target.with_suffix(".names.txt").write_text("\n".join(table.features.names) + "\n", encoding="utf-8")
+    np.save(ids_path, ids)
+    names_path.write_text("\n".join(table.features.names) + "\n", encoding="utf-8")
     np.save(path, table.features.values)
+
+
+_WRITERS: dict[str, Callable[..., None]] = {".h5": _write_hdf5, ".parquet": _write_parquet, ".npy": _write_numpy}

@@ -9,7 +9,8 @@ import csv
 import json
 import platform
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -19,15 +20,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import anomalon
-from anomalon.errors import OutputExistsError, RunError
+from anomalon.errors import OutputExistsError, RunError, UnknownNameError, suggest
 from anomalon.models.detector import Detector
+from anomalon.partial import held
 from anomalon.pipeline.cache import digest
 from anomalon.pipeline.configuration import SearchConfig
 from anomalon.pipeline.evaluate import Scores
 from anomalon.pipeline.fit import Parts
 from anomalon.search.results import Candidate, SearchResults
+from anomalon.store import sha256
 
 PACKAGES = ("numpy", "awkward", "uproot", "torch", "scikit-learn", "pythia8mc", "fastjet")
+MANIFEST = "manifest.json"
 SPLIT_NAMES = ("train", "validation", "test")
 
 
@@ -36,16 +40,21 @@ class RunDirectory:
 
     Args:
         path: the final name.
+
+    Raises:
+        RunError: the path has no name of its own, such as ``.`` or ``/``.
     """
 
     def __init__(self, path: Path) -> None:
+        if path.name in ("", ".."):
+            raise RunError(f"'{path}': not a name for a run directory; give one, such as runs/first")
         self.path = path
         self.partial = path.with_name(f"{path.name}.partial")
 
     @property
     def finished(self) -> bool:
         """Whether the run is complete."""
-        return (self.path / "manifest.json").is_file() and (self.path / "results.json").is_file()
+        return (self.path / MANIFEST).is_file() and (self.path / "results.json").is_file()
 
     def check_free(self, overwrite: bool) -> None:
         """Refuse to replace anything that is not asked to be replaced.
@@ -63,10 +72,28 @@ class RunDirectory:
         if not self.finished:
             raise OutputExistsError(f"{self.path}: already there and not a run of anomalon: not overwritten")
 
+    @contextmanager
+    def making(self) -> Iterator[None]:
+        """Keep other searches out while this one makes the run; whatever is not finished goes.
+
+        Raises:
+            RunError: another search is making it.
+        """
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with ExitStack() as holding:
+            try:
+                holding.enter_context(held(self.partial))
+            except BlockingIOError:
+                raise RunError(f"{self.path}: another search is making it; wait, or choose another --output") from None
+            try:
+                yield
+            finally:
+                shutil.rmtree(self.partial, ignore_errors=True)
+
     def begin(self) -> Path:
-        """Make an empty folder to write into."""
-        shutil.rmtree(self.partial, ignore_errors=True)
-        self.partial.mkdir(parents=True)
+        """Empty the folder to write into: a killed run may have left something there."""
+        for item in self.partial.iterdir():
+            shutil.rmtree(item) if item.is_dir() else item.unlink()
         return self.partial
 
     def finish(self) -> None:
@@ -88,16 +115,46 @@ class RunDirectory:
             raise RunError(
                 f"{self.path}: not a finished run; make one with: anomalon search CONFIG --output {self.path}"
             )
+        file = self.path / MANIFEST
         try:
-            loaded: dict[str, Any] = json.loads((self.path / "manifest.json").read_text(encoding="utf-8"))
+            loaded: Any = json.loads(file.read_text(encoding="utf-8"))
         except ValueError as error:
-            raise RunError(f"{self.path / 'manifest.json'}: damaged ({error}); run the search again") from None
-        return loaded
+            raise RunError(f"{file}: damaged ({error}); run the search again") from None
+        if not isinstance(loaded, dict) or not loaded.keys() >= {"anomalon", "config_digest", "files", "unblinded"}:
+            raise RunError(f"{file}: damaged, or from an older version; run the search again")
+        return dict(loaded)
 
     def config(self) -> SearchConfig:
-        """The resolved configuration of the run."""
-        self.manifest()
+        """The resolved configuration of the run.
+
+        Raises:
+            RunError: not a finished run, or the file has changed since.
+        """
+        self._check_unchanged("config.yaml")
         return SearchConfig.load(self.path / "config.yaml")
+
+    def detector(self, name: str) -> Detector:
+        """A fitted detector of the run.
+
+        Raises:
+            RunError: not a finished run, or a file of the model has changed since.
+            UnknownNameError: the run has no such detector.
+            ModelFileError: the model is damaged.
+        """
+        there = {file.split("/")[1] for file in self.manifest()["files"] if file.startswith("model/")}
+        if name not in there:
+            raise UnknownNameError(f"{self.path}: no detector '{name}' in this run; {suggest(name, there)}")
+        self._check_unchanged(f"model/{name}")
+        return Detector.load(self.path / "model" / name)
+
+    def _check_unchanged(self, part: str) -> None:
+        """Compare the hashes of a file, or of all files in a folder, with those that the manifest lists."""
+        listed = {f: h for f, h in self.manifest()["files"].items() if f == part or f.startswith(f"{part}/")}
+        found = files_below(self.path, part)
+        for file in sorted({*listed, *found}):
+            what = "is missing" if file not in found else "is new" if file not in listed else "has changed"
+            if what != "has changed" or sha256(self.path / file) != listed[file]:
+                raise RunError(f"{self.path / file}: {what} since the run was made; run the search again")
 
     def results(self) -> SearchResults:
         """Every number of the run.
@@ -118,8 +175,16 @@ def write_json(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def make_manifest(search: SearchConfig, stages: Mapping[str, str], unblinded: str | None) -> dict[str, Any]:
-    """Versions, seed, stages and blinding of a run."""
+def files_below(folder: Path, *parts: str) -> list[str]:
+    """Paths below ``folder`` of the files that the parts are or hold."""
+    inside = [file for part in parts for file in ((folder / part), *(folder / part).rglob("*"))]
+    return sorted(file.relative_to(folder).as_posix() for file in inside if file.is_file())
+
+
+def make_manifest(
+    folder: Path, search: SearchConfig, stages: Mapping[str, str], unblinded: str | None
+) -> dict[str, Any]:
+    """Versions, seed, stages and blinding of a run, and the hashes of what ``anomalon score`` will read of it."""
     return {
         "anomalon": anomalon.__version__,
         "python": platform.python_version(),
@@ -129,6 +194,7 @@ def make_manifest(search: SearchConfig, stages: Mapping[str, str], unblinded: st
         "stages": dict(stages),
         "weights_in_training": "absolute values of the event weights",
         "unblinded": unblinded,
+        "files": {file: sha256(folder / file) for file in files_below(folder, "config.yaml", "model")},
     }
 
 

@@ -13,21 +13,23 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import anomalon
-from anomalon.errors import ConfigError, InputFileError, OutputExistsError, RunError, UnknownNameError, suggest
+from anomalon.errors import ConfigError, InputFileError, RunError
 from anomalon.events import Events
 from anomalon.ledger import Ledger, LedgerEntry
 from anomalon.models.detector import Detector
 from anomalon.models.training_inputs import InputShift
 from anomalon.pipeline.configuration import SearchConfig
+from anomalon.pipeline.outputs import check_free, complete
 from anomalon.pipeline.progress import Progress, Silent
 from anomalon.pipeline.run_directory import RunDirectory, regions
 from anomalon.pipeline.samples import CHUNK
 from anomalon.pipeline.table import Table, luminosity_for
-from anomalon.search.blinding import blind_cutflow, blinding, handed_out
+from anomalon.search.blinding import blind_cutflow, blinding, check_reason, handed_out
 from anomalon.search.results import Blinding
 from anomalon.selection import Cutflow, apply
 from anomalon.sources import Source, expand, open_source
 from anomalon.sources.duplicates import SeenEvents
+from anomalon.store import MANIFEST, sha256
 
 MINIMUM_TO_COMPARE = 20
 """Fewer selected events than this say nothing about the shape of a feature."""
@@ -117,23 +119,29 @@ def score_files(  # noqa: PLR0913 one argument per option of the command
     an empty table where nothing is selected.
 
     Raises:
-        RunError: not a finished run.
+        RunError: not a finished run, or its configuration or model has changed since.
+        BlindedError: the reason for unblinding is empty.
         UnknownNameError: the run has no such detector.
         MissingFieldError: a file lacks a field that the features need.
-        InputFileError: a file cannot be read.
+        InputFileError: a file cannot be read, or is given twice.
         OutputExistsError: ``output`` is there and ``overwrite`` is off.
     """
-    target = _free(Path(output), overwrite)
+    check_reason(unblind)
+    targets = _targets(Path(output))
+    check_free(targets, overwrite=overwrite)
     search, model = _load(Path(run), detector)
     fields = search.feature_set().requires | search.selection.requires
     sources = [open_source(path) for path in expand(files)]
+    _refuse_twins(sources)
     scoring = _Scoring(search, model, progress or Silent())
     for source in sources:
         next(iter(source.iterate(fields, 1)))
     for source in sources:
         scoring.add(source, source.iterate(fields, CHUNK))
     summary, columns = scoring.finish(unblind)
-    _write(target, columns, summary)
+    with complete(targets) as (scores, notes):
+        pq.write_table(pa.table(columns), scores, compression="zstd")
+        notes.write_text(json.dumps(summary.to_dict(), indent=1) + "\n", encoding="utf-8")
     return summary
 
 
@@ -233,32 +241,24 @@ def _visible(entry: LedgerEntry, state: Blinding) -> LedgerEntry:
 def _load(folder: Path, name: str | None) -> tuple[SearchConfig, Detector]:
     run = RunDirectory(folder)
     search = run.config()
-    chosen = name or search.main
-    there = sorted(p.name for p in (folder / "model").iterdir())
-    if chosen not in there:
-        raise UnknownNameError(f"{folder}: no detector '{chosen}' in this run; {suggest(chosen, there)}")
-    return search, Detector.load(folder / "model" / chosen)
+    return search, run.detector(search.main if name is None else name)
 
 
-def _free(output: Path, overwrite: bool) -> Path:
+def _targets(output: Path) -> tuple[Path, Path]:
+    """The files to write: scores and, beside them, the summary."""
     if output.suffix != ".parquet":
         raise ConfigError(f"{output}: scores are written as Parquet; give a name that ends in .parquet")
-    if not output.parent.is_dir():
-        raise InputFileError(f"{output.parent}: no such directory for {output.name}; make it first")
-    if output.exists() and not overwrite:
-        raise OutputExistsError(f"{output}: already there; choose another name, or --overwrite")
-    return output
+    return output, output.with_suffix(".json")
 
 
-def _write(target: Path, columns: dict[str, Any], summary: ScoreSummary) -> None:
-    """Write the scores and the summary under temporary names and rename both when they are complete."""
-    notes = target.with_suffix(".json")
-    partial = [path.with_name(f"{path.name}.partial") for path in (target, notes)]
-    try:
-        pq.write_table(pa.table(columns), partial[0], compression="zstd")
-        partial[1].write_text(json.dumps(summary.to_dict(), indent=1) + "\n", encoding="utf-8")
-        for made, final in zip(partial, (target, notes), strict=True):
-            made.replace(final)
-    finally:
-        for path in partial:
-            path.unlink(missing_ok=True)
+def _refuse_twins(sources: Sequence[Source]) -> None:
+    """Refuse simulation that is given twice under two names; of collision data, each event counts once anyway."""
+    seen: dict[tuple[int, str], Path] = {}
+    files = [s.path / MANIFEST if s.path.is_dir() else s.path for s in sources]
+    sizes = [file.stat().st_size for file in files]
+    for source, file, size in zip(sources, files, sizes, strict=True):
+        # hashing takes time, and only files of one size can be equal
+        if sizes.count(size) > 1 and not all(sample.is_data for sample in source.info().samples):
+            twin = seen.setdefault((size, sha256(file)), source.path)
+            if twin is not source.path:
+                raise InputFileError(f"{source.path}: the same as {twin} (equal sha256); give it once")

@@ -21,6 +21,7 @@ from anomalon.pipeline.figures import draw
 from anomalon.pipeline.fit import Fitted, Parts
 from anomalon.pipeline.progress import Progress, Silent
 from anomalon.pipeline.run_directory import (
+    MANIFEST,
     RunDirectory,
     config_digest,
     make_manifest,
@@ -42,7 +43,7 @@ from anomalon.pipeline.summaries import (
 )
 from anomalon.pipeline.table import Table
 from anomalon.report import write_report
-from anomalon.search.blinding import blinding
+from anomalon.search.blinding import blinding, check_reason
 from anomalon.search.headline import headline
 from anomalon.search.results import SearchResults
 
@@ -84,24 +85,29 @@ def run_search(search: SearchConfig, output: Path, options: RunOptions | None = 
     Raises:
         OutputExistsError: ``output`` is there and neither ``resume`` nor ``overwrite`` is on.
         RunError: ``resume``, but the run there has another configuration.
+        BlindedError: the reason for unblinding is empty.
         EmptySelectionError: too few events are left; the message holds the cutflow.
     """
     options = options or RunOptions()
+    check_reason(options.unblind)
     run = RunDirectory(output)
     if options.resume and run.finished:
         finished = _reuse(run, search, options)
         if finished is not None:
             return finished
     run.check_free(options.overwrite or options.resume)
-    work = _Work(search, StageCache(options.cache or output.parent / CACHE, resume=True), options)
-    results = work.run(run)
-    run.finish()
+    with run.making():
+        work = _Work(search, StageCache(options.cache or output.parent / CACHE, resume=True), options)
+        results = work.run(run)
+        run.finish()
     return results
 
 
 def _reuse(run: RunDirectory, search: SearchConfig, options: RunOptions) -> SearchResults | None:
     manifest = run.manifest()
     if manifest["config_digest"] != config_digest(search):
+        if options.overwrite:
+            return None
         raise RunError(
             f"{run.path}: a finished run of another configuration; choose another --output, or --overwrite it"
         )
@@ -215,12 +221,12 @@ class _Work:
     ) -> None:
         folder = run.begin()
         (folder / "config.yaml").write_text(self.search.to_yaml(), encoding="utf-8")
-        write_json(folder / "manifest.json", make_manifest(self.search, self.stages, self.options.unblind))
         write_json(folder / "ledger.json", {"entries": results.ledger})
         write_json(folder / "cutflow.json", results.cutflow)
         (folder / "cutflow.csv").write_text(cutflow_csv(results.cutflow), encoding="utf-8")
         write_scores(folder / "scores.parquet", parts, scores)
         save_models(folder / "model", detectors)
+        write_json(folder / MANIFEST, make_manifest(folder, self.search, self.stages, self.options.unblind))
         write_candidates(folder / "candidates.csv", results.candidates)
         self.options.progress.start("report")
         by_name = {d.name: d for d in detectors}

@@ -25,11 +25,20 @@ def blinding(is_data: npt.NDArray[np.bool_], reason: str | None) -> Blinding:
     Raises:
         BlindedError: an empty reason.
     """
+    check_reason(reason)
+    return Blinding(applies=bool(is_data.any()) and reason is None, unblinded_reason=reason)
+
+
+def check_reason(reason: str | None) -> None:
+    """Refuse to unblind without a reason.
+
+    Raises:
+        BlindedError: an empty reason.
+    """
     if reason is not None and not reason.strip():
         raise BlindedError(
             '--unblind needs a reason, such as --unblind "selection frozen"; it is recorded with the run'
         )
-    return Blinding(applies=bool(is_data.any()) and reason is None, unblinded_reason=reason)
 
 
 def handed_out(
