@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -16,6 +17,8 @@ EPILOG = "A mistake gives one line and exit code 2; --debug shows where in the c
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, by convention 128 + SIGINT; some versions of typer return it, others raise."""
+
+FULL = os.strerror(errno.ENOSPC)
 
 app = typer.Typer(
     name="anomalon",
@@ -71,14 +74,24 @@ def _run(args: list[str], debug: bool) -> int:
 def _explain(error: Exception) -> int:
     if isinstance(error, AnomalonError):
         return _complain(str(error), 2)
-    if isinstance(error, OSError):
-        where = f": '{error.filename}'" if error.filename else ""
-        what = f"{error.strerror or error}{where}"
-        return _complain(f"{what}; check the path, its permissions and the space that is left", 2)
+    if (reason := _of_the_system(error)) is not None:
+        return _complain(f"{reason}; check the path, its permissions and the space that is left", 2)
     if isinstance(error, MemoryError):
         return _complain("out of memory; use fewer events at a time (--chunk) or fewer fields (--fields)", 2)
     what = f"{type(error).__name__}: {error}"
     return _complain(f"internal: {what}; run again with --debug and report what it shows", 1)
+
+
+def _of_the_system(error: BaseException | None) -> str | None:
+    """What the operating system refused, also where a library has put an error of its own on top; else None."""
+    while error is not None:
+        if isinstance(error, OSError):
+            where = f": '{error.filename}'" if error.filename else ""
+            return f"{error.strerror or error}{where}"
+        if FULL in str(error):  # libraries that are not written in Python give the text alone
+            return FULL
+        error = error.__cause__ or error.__context__
+    return None
 
 
 @runtime_checkable

@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from anomalon.cli._tables import console
-from anomalon.errors import OutputExistsError
 
 
 def init(
@@ -20,11 +19,13 @@ def init(
 
     Example: anomalon init search.yaml && anomalon search search.yaml --output runs/first
     """
-    if config.exists() and not overwrite:
-        raise OutputExistsError(f"{config}: already there; choose another name, or --overwrite")
-    text = resources.files("anomalon.cli").joinpath("starter.yaml").read_text(encoding="utf-8")
+    from anomalon.pipeline.outputs import check_free, complete
+
     config.parent.mkdir(parents=True, exist_ok=True)
-    config.write_text(text, encoding="utf-8")
+    check_free([config], overwrite=overwrite)
+    text = resources.files("anomalon.cli").joinpath("starter.yaml").read_text(encoding="utf-8")
+    with complete([config]) as (made,):
+        made.write_text(text, encoding="utf-8")
     console().print(
         f"{config} written; run it with: anomalon search {config} --output runs/first",
         markup=False,

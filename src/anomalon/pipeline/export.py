@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,8 @@ def _targets(output: Path) -> tuple[Path, ...]:
 
 
 def _write_hdf5(table: Table, path: Path) -> None:
-    with h5py.File(path, "w") as file:
+    whole = io.BytesIO()  # in memory first: on a full disk the HDF5 library takes the process down with it
+    with h5py.File(whole, "w") as file:
         values = file.create_dataset("features", data=table.features.values, compression="gzip", shuffle=True)
         values.attrs["names"] = list(table.features.names)
         file.create_dataset("mask", data=table.features.mask, compression="gzip")
@@ -91,6 +93,7 @@ def _write_hdf5(table: Table, path: Path) -> None:
             file.create_dataset(f"ids/{name}", data=getattr(table.ids, name))
         file["ids"].attrs["samples"] = [s.name for s in table.samples]
         file["ids"].attrs["processes"] = [s.process for s in table.samples]
+    path.write_bytes(whole.getbuffer())
 
 
 def _write_parquet(table: Table, path: Path) -> None:
@@ -107,9 +110,16 @@ def _write_numpy(table: Table, path: Path, ids_path: Path, names_path: Path) -> 
     for name in IDS:
         ids[name] = getattr(table.ids, name)
     ids["weight"] = table.weight
-    np.save(ids_path, ids)
+    _save(ids_path, ids)
     names_path.write_text("\n".join(table.features.names) + "\n", encoding="utf-8")
-    np.save(path, table.features.values)
+    _save(path, table.features.values)
+
+
+def _save(path: Path, array: np.ndarray[Any, Any]) -> None:
+    """Like ``numpy.save``, whose error on a full disk does not say what happened."""
+    whole = io.BytesIO()
+    np.save(whole, array)
+    path.write_bytes(whole.getbuffer())
 
 
 _WRITERS: dict[str, Callable[..., None]] = {".h5": _write_hdf5, ".parquet": _write_parquet, ".npy": _write_numpy}
