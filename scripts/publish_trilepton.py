@@ -17,7 +17,7 @@ from anomalon.report import to_markdown
 from anomalon.search.results import SearchResults
 
 ROOT = Path(__file__).resolve().parents[1]
-KEY_FIGURE = "key_figure.png"
+KEY_FIGURE = "performance.png"
 
 
 def main(run: Path) -> None:
@@ -35,7 +35,7 @@ def main(run: Path) -> None:
         file.write_text(_filled(file.read_text(encoding="utf-8"), tables), encoding="utf-8")
     folder = ROOT / "docs" / "figures"
     folder.mkdir(exist_ok=True)
-    shutil.copy(run / "figures" / KEY_FIGURE, folder / KEY_FIGURE)
+    shutil.copy(run / "figures" / KEY_FIGURE, folder / "key_figure.png")
 
 
 def _filled(text: str, tables: dict[str, str]) -> str:
