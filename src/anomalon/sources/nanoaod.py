@@ -150,7 +150,7 @@ class NanoAODSource:
             chosen["met"] = have["met.pt"].branches[0].removesuffix("_pt")
         if "jets.btag" in have:
             tagger = have["jets.btag"].branches[0]
-            chosen["btag"] = f"{tagger} > {B_TAGGERS[tagger]}"
+            chosen["btag"] = f"{tagger} > {B_TAGGERS[tagger]}" if tagger in B_TAGGERS else tagger
         return chosen
 
 
@@ -186,5 +186,6 @@ register(
         "CMS NanoAOD: ROOT file with a TTree or RNTuple 'Events'",
         lambda _, head: head.startswith(MAGIC),
         NanoAODSource,
+        fallback=True,
     )
 )
