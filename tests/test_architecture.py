@@ -20,6 +20,7 @@ ORDER = """
     events
     ledger
     store
+    writers
     sources simulation
     selection
     features

@@ -73,6 +73,7 @@ def _lepton(name: str, prefix: str) -> list[Column]:
         Column(f"{name}.charge", (f"{prefix}_charge",), _as(np.int32)),
         Column(f"{name}.isolation", (f"{prefix}_pfRelIso03_all",), _as(np.float32)),
         Column(f"{name}.d0_significance", (f"{prefix}_dxy", f"{prefix}_dxyErr"), _significance),
+        Column(f"{name}.d0_significance", (f"{prefix}_d0Significance",), _as(np.float32)),
     ]
 
 
@@ -89,7 +90,9 @@ CANDIDATES: tuple[Column, ...] = (
     *_momentum("photons", "Photon", ("pt", "eta", "phi", "mass")),
     Column("photons.mass", ("Photon_pt",), lambda pt: ak.values_astype(0 * pt, np.float32)),
     *_momentum("jets", "Jet", ("pt", "eta", "phi", "mass")),
+    Column("jets.btag_score", ("Jet_btagScore",), _as(np.float32)),  # as anomalon export writes it
     *(Column("jets.btag_score", (branch,), _as(np.float32)) for branch in B_TAGGERS),
+    Column("jets.btag", ("Jet_btag",), _as(np.bool_)),
     *(Column("jets.btag", (branch,), _above(cut)) for branch, cut in B_TAGGERS.items()),
     *_momentum("met", "MET", ("pt", "phi")),
     *_momentum("met", "PFMET", ("pt", "phi")),
@@ -111,7 +114,18 @@ def available(branches: Collection[str]) -> dict[str, Column]:
     for column in CANDIDATES:
         if have.issuperset(column.branches):
             found.setdefault(column.field, column)
-    return found
+    return found | {c.field: c for c in map(_factor, branches) if c is not None}
+
+
+def _factor(branch: str) -> Column | None:
+    """Per-event weights that ``anomalon export`` wrote: leaving one out would change the event weight."""
+    prefix, _, name = branch.partition("_")
+    return Column(f"factors.{name}", (branch,), _as(np.float64)) if prefix == "factors" and name else None
+
+
+def triggers(branches: Iterable[str]) -> dict[str, Column]:
+    """Fields ``triggers.HLT_...`` of the trigger paths; there are hundreds, so they are read only when asked for."""
+    return {f"triggers.{b}": Column(f"triggers.{b}", (b,), _as(np.bool_)) for b in branches if b.startswith("HLT_")}
 
 
 def looked_for(field: str) -> str:
@@ -144,7 +158,12 @@ def resolve(fields: Iterable[str] | None, branches: Collection[str], where: str)
         MissingFieldError: names the branches that are needed and not there, and near names that are.
     """
     have = available(branches)
-    wanted = _wanted(have if fields is None else fields, have) - {"dataset"}
+    asked = list(have if fields is None else fields)
+    if any(name.partition(".")[0] == "triggers" for name in asked):
+        paths = triggers(branches)
+        have |= paths
+        asked = [path for name in asked for path in (paths if name == "triggers" else [name])]
+    wanted = _wanted(asked, have) - {"dataset"}
     if is_collision_data(branches):
         wanted -= {"gen_weight"}
     lost = sorted(wanted - set(have))
@@ -154,7 +173,7 @@ def resolve(fields: Iterable[str] | None, branches: Collection[str], where: str)
 
 
 def _wanted(fields: Iterable[str], have: Collection[str]) -> set[str]:
-    wanted = set(EVENT_FIELDS)
+    wanted = {*EVENT_FIELDS, *(field for field in have if field.startswith("factors."))}
     for name in fields:
         head, _, tail = name.partition(".")
         if head in CORE:
@@ -168,6 +187,10 @@ def _wanted(fields: Iterable[str], have: Collection[str]) -> set[str]:
 
 def _complaint(lost: Sequence[str], branches: Collection[str], where: str) -> str:
     known = dict.fromkeys(c.field for c in CANDIDATES)
+    paths = [field for field in lost if field.startswith("triggers.")]
+    if paths:
+        near = suggest(paths[0], triggers(branches)) if triggers(branches) else "the file has no HLT_ branch"
+        return f"{where}: no trigger path {', '.join(p.partition('.')[2] for p in paths)}; {near}"
     unknown = [field for field in lost if field not in known]
     if unknown:
         return f"{where}: no field '{unknown[0]}' in NanoAOD; {suggest(unknown[0], [*known, *CORE])}"
