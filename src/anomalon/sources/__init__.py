@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from anomalon.sources.atlas_ntuple import AtlasNtupleSource
 from anomalon.sources.contract import CHUNK, Format, Source, SourceInfo, expand, formats, open_source, register
+from anomalon.sources.delphes import DelphesSource
+from anomalon.sources.hepmc import HepmcSource
 from anomalon.sources.ingest import ReadSettings, ingest
+from anomalon.sources.lhe import LheSource
 from anomalon.sources.nanoaod import NanoAODSource
+from anomalon.sources.physlite import PhysliteSource
 from anomalon.sources.stored import StoreSource
 
 __all__ = [
     "CHUNK",
+    "AtlasNtupleSource",
+    "DelphesSource",
     "Format",
+    "HepmcSource",
+    "LheSource",
     "NanoAODSource",
+    "PhysliteSource",
     "ReadSettings",
     "Source",
     "SourceInfo",
