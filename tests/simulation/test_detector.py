@@ -15,13 +15,13 @@ from anomalon.kinematics import delta_r
 from anomalon.simulation.detector import Reconstructed, reconstruct
 from anomalon.simulation.neighbours import close_pairs
 from anomalon.simulation.particles import HeavyHadrons, Particles
+from anomalon.simulation.presets import DARK_MACHINES_STORED, PRESETS, get_detector
 from anomalon.simulation.response import (
     DetectorSettings,
     JetResponse,
     LeptonResponse,
     MetResponse,
     btag_efficiency,
-    get_detector,
     lookup,
 )
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from anomalon.events import Events
 from anomalon.simulation.fakes import FakeSettings, Versions, with_fakes, without_fakes
-from anomalon.simulation.response import get_detector
+from anomalon.simulation.presets import get_detector
 
 CMS = get_detector("cms")
 FAKES = FakeSettings()

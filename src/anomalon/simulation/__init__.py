@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from anomalon.simulation.blocks import SimulationSettings, simulate_block
 from anomalon.simulation.fakes import FakeSettings
-from anomalon.simulation.processes import PROCESSES, Parameter, Process, get_process
-from anomalon.simulation.response import PRESETS, DetectorSettings, get_detector
+from anomalon.simulation.presets import PRESETS, get_detector
+from anomalon.simulation.processes import ELSEWHERE, PROCESSES, Parameter, Process, get_process
+from anomalon.simulation.response import DetectorSettings
 from anomalon.simulation.run import Progress, Simulation, simulate
 
 __all__ = [
+    "ELSEWHERE",
     "PRESETS",
     "PROCESSES",
     "DetectorSettings",

@@ -71,8 +71,7 @@ RESONANCES = (
         },
         gaps=(Gap(heavy="mass", light=("m_x", "m_y"), above=50, decay="W' -> X Y"),),
         caveats=(
-            "production by a W' with the couplings of the W, which then decays to XY alone: the cross section is "
-            "illustrative",
+            "made by a W' with the couplings of the W that decays to XY alone: an illustrative cross section",
             "isotropic decays",
             _TAIL,
         ),

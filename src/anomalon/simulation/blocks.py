@@ -18,9 +18,10 @@ from anomalon.events import Sample, make_events
 from anomalon.simulation.detector import reconstruct
 from anomalon.simulation.fakes import FakeSettings, Versions, with_fakes, without_fakes
 from anomalon.simulation.particles import Floats, Ints, Mask
+from anomalon.simulation.presets import get_detector
 from anomalon.simulation.processes import Process, get_process
 from anomalon.simulation.pythia import MAX_SEED, Counts, cached_generator, pythia_version
-from anomalon.simulation.response import DetectorSettings, get_detector
+from anomalon.simulation.response import DetectorSettings, StoredIf
 
 BLOCK_SIZE = 500
 """Events per block."""
@@ -183,7 +184,18 @@ def _identity(versions: Versions, event: Ints, block: int) -> dict[str, Any]:
 def _is_stored(versions: Versions, settings: SimulationSettings, process: Process) -> Mask:
     leptons = ak.num(versions.objects["electrons"]) + ak.num(versions.objects["muons"])
     enough = np.asarray(ak.to_numpy(leptons)) >= settings.skim_leptons
+    if settings.resolved_detector.stored_if:
+        enough &= np.any([_holds(rule, versions.objects) for rule in settings.resolved_detector.stored_if], axis=0)
     return enough & versions.is_fake if process.fakes and not settings.fakes.keep_real else enough
+
+
+def _holds(rule: StoredIf, objects: dict[str, ak.Array]) -> Mask:
+    found = objects[rule.collection]
+    eta = np.abs(found.eta)
+    good = (found.pt > rule.pt_min) & (eta < rule.eta_max)
+    if rule.gap:
+        good = good & ~((eta > rule.gap[0]) & (eta < rule.gap[1]))
+    return np.asarray(ak.to_numpy(ak.any(good, axis=1)), dtype=np.bool_)
 
 
 def _normalised(sample: Sample, process: Process, blocks: list[Block]) -> Sample:

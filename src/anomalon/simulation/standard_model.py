@@ -75,8 +75,8 @@ DIBOSONS = (
     Process(
         name="ww",
         title="WW -> 2 leptons + 2 neutrinos",
-        settings=("WeakDoubleBoson:ffbar2WW=on", *FORCE_W),
-        parameters={"taus": TAUS},
+        settings=("WeakDoubleBoson:ffbar2WW=on", *SLICE, *FORCE_W),
+        parameters=hard_scale(0) | {"taus": TAUS},
         fakes=True,
         caveats=(NO_TAUS, "gg -> WW is absent", _LO.format(1.6)),
         source=_in(f"{FRETTE}: Diboson2L", f"{GARCIA_RUIZ}: ww"),
