@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from anomalon.errors import ConfigError, MissingExtraError, SimulationError, UnknownNameError
 from anomalon.events import Events
+from anomalon.generator.clustering import load_fastjet
 from anomalon.kinematics import M_Z, invariant_mass
 from anomalon.simulation import Process, SimulationSettings, get_process, simulate, workers
 from anomalon.simulation.blocks import BLOCK_SIZE, generator_seed, make_sample, simulate_block
-from anomalon.simulation.jets import load_fastjet
 from anomalon.simulation.pythia import Counts, Generator
 from anomalon.simulation.workers import run_blocks
 

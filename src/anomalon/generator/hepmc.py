@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -27,10 +28,11 @@ def is_hepmc(path: Path, head: bytes) -> bool:
 
 @dataclass
 class _Scan:
-    """What one pass over the lines finds: lines of the events, nominal weights, the last cross section."""
+    """What one pass over the lines finds: lines and bytes of the events, nominal weights, the last cross section."""
 
     path: Path
     lines: list[int] = field(default_factory=list)
+    places: list[int] = field(default_factory=list)
     weights: list[float] = field(default_factory=list)
     cross_section: tuple[float, float] | None = None
     complete: bool = False
@@ -43,15 +45,21 @@ class _Scan:
             InputFileError: HepMC of another version, or cut short.
         """
         self._check_version()
+        place = 0
         with reading_text(self.path), open_text(self.path) as file:
             for self.line, text in enumerate(file, start=1):
                 if text.startswith(b"E "):
                     self.lines.append(self.line)
+                    self.places.append(place)
                 elif text.startswith(b"W ") and self.lines:
                     self._weight(text)
                 elif text.startswith(b"A 0 GenCrossSection "):
                     self._cross_section(text)
-                self.complete |= text.startswith(_END)
+                elif text.startswith(_END):
+                    self.complete = True
+                    break
+                place += len(text)
+        self.places.append(place)
         if not self.complete:
             raise InputFileError(
                 f"{self.path}: cut short: it ends in line {self.line}, event {len(self.lines) - 1}, without "
@@ -135,21 +143,35 @@ class HepmcFile:
                 yield self._table(waiting, i + 1 - len(waiting))
                 waiting = []
 
+    def read(self, start: int, stop: int) -> GeneratedEvents:
+        """The events ``start`` to ``stop`` alone.
+
+        Raises:
+            InputFileError: an event is broken; names the line.
+        """
+        places = self._scan.places
+        with reading_text(self.path), open_text(self.path) as file:
+            text = file.read(places[0])
+            file.seek(places[start])
+            text += file.read(places[stop] - places[start]) + _END + b"\n"
+        reader = self._pyhepmc.open(io.BytesIO(text), "r")
+        return self._table([self._flatten(self._next(reader, i), i) for i in range(start, stop)], start)
+
     def _events(self) -> Iterator[Any]:
         with reading_text(self.path), open_text(self.path) as file:
             reader = self._pyhepmc.open(file, "r")
-            for i, line in enumerate(self._scan.lines):
-                event = self._next(reader)
-                if event is None:
-                    raise InputFileError(f"{self.path}, line {line}: event {i} is broken or empty")
-                yield event
+            for i in range(len(self)):
+                yield self._next(reader, i)
 
-    @staticmethod
-    def _next(reader: Any) -> Any:
+    def _next(self, reader: Any, number: int) -> Any:
         try:
-            return reader.read()
+            event = reader.read()
         except (RuntimeError, ValueError, OSError):  # what HepMC3 cannot parse
-            return None
+            event = None
+        if event is None:
+            line = self._scan.lines[number]
+            raise InputFileError(f"{self.path}, line {line}: event {number} is broken or empty")
+        return event
 
     def _unit(self, event: Any) -> float:
         return 1e-3 if event.momentum_unit == self._pyhepmc.Units.MEV else 1.0

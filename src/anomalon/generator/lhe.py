@@ -1,6 +1,6 @@
 """Les Houches event files: one pass that counts and checks, then the events through pylhe.
 
-Ref: J. Alwall et al., "A standard format for Les Houches Event Files", hep-ph/0609017; v3: arXiv:1003.1643 and 1405.1067.
+Ref: J. Alwall et al., "A standard format for Les Houches Event Files", hep-ph/0609017; version 3: arXiv:1405.1067.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from xml.etree.ElementTree import ParseError  # noqa: S405 the error alone: pylhe parses
+from xml.etree.ElementTree import ParseError
 
 import numpy as np
 
