@@ -21,6 +21,7 @@ ORDER = """
     ledger
     store
     writers
+    generator
     sources simulation
     selection
     features

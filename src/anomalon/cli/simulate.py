@@ -11,18 +11,28 @@ import typer
 from anomalon.cli._catalogue import print_catalogue
 from anomalon.cli._listener import listener
 from anomalon.cli._tables import console, print_json, print_table
-from anomalon.errors import ConfigError
+from anomalon.errors import ConfigError, suggest
 
 _DETECTOR = "cms"
+_EVENTS = 10_000
+_EVENT_FILES = {".lhe", ".hepmc", ".hepmc3", ".gz"}
+_FILE_SWITCHES = ("allow_unmatched", "fake_leptons")
+"""Set to 1 with --set for event files; see :func:`anomalon.simulation.file_settings`."""
 
 
 def simulate(
-    process: Annotated[str | None, typer.Argument(help="A process of --list, such as wz.", show_default=False)] = None,
+    process: Annotated[
+        str | None,
+        typer.Argument(help="A process of --list, such as wz, or an LHE or HepMC3 file.", show_default=False),
+    ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="The store to make (a directory).")] = None,
     mixture: Annotated[
         str | None, typer.Option(metavar="NAME", help="A mixture of --list instead: one store per process.")
     ] = None,
-    events: Annotated[int, typer.Option("--events", "-n", min=1, help="Events to generate.")] = 10_000,
+    events: Annotated[
+        int | None, typer.Option("--events", "-n", min=1, help="Events to generate; default: 10000, or all of a file.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Name for the process of a file; default: the file's.")] = None,
     seed: Annotated[int, typer.Option("--seed", "-s", min=0, help="Same seed, same events.")] = 1,
     parameter: Annotated[
         list[str] | None, typer.Option("--set", "-p", metavar="NAME=VALUE", help="A parameter, such as mass=3000.")
@@ -47,7 +57,7 @@ def simulate(
     if output is None or (process is None and mixture is None):
         missing = "PROCESS" if process is None and mixture is None else "--output STORE"
         raise ConfigError(f"simulate: {missing} is missing; anomalon simulate --list shows processes and mixtures")
-    common = {"n_events": events, "seed": seed, "mpi": mpi}
+    common = {"n_events": events or _EVENTS, "seed": seed, "mpi": mpi}
     run = {"workers": workers, "overwrite": overwrite}
     if process is None:
         _refuse({"--set": parameter, "--skim-leptons": skim_leptons, "--detector": detector != _DETECTOR})
@@ -55,18 +65,45 @@ def simulate(
         return
     if mixture is not None:
         raise ConfigError(f"simulate: process '{process}' and --mixture {mixture}; give one of the two")
-    from anomalon.simulation import get_process
+    values = common | {"detector": detector, "skim_leptons": skim_leptons}
+    if _is_file(process):
+        settings = _of_file(process, values | {"n_events": events, "process": name}, _parameters(parameter or []))
+    else:
+        if name is not None:
+            raise ConfigError(f"--name {name}: only the process of an event file needs one; '{process}' has its own")
+        settings = _of_process(process, values, _parameters(parameter or []))
+    _print_store(_simulate(settings, output, run), json)
 
-    chosen = get_process(process, **_parameters(parameter or []))
-    values = common | {"process": chosen, "detector": detector, "skim_leptons": skim_leptons}
-    _print_store(_simulate(values, output, run), json)
+
+def _is_file(process: str) -> bool:
+    from anomalon.simulation import PROCESSES
+
+    path = Path(process)
+    return process not in PROCESSES and (path.is_file() or path.suffix in _EVENT_FILES)
 
 
-def _simulate(values: Mapping[str, Any], output: Path, run: Mapping[str, Any]) -> Any:
-    from anomalon.simulation import SimulationSettings
+def _of_file(path: str, values: Mapping[str, Any], parameters: Mapping[str, float]) -> Any:
+    from anomalon.simulation import file_settings
+
+    unknown = [key for key in parameters if key not in _FILE_SWITCHES]
+    if unknown:
+        raise ConfigError(
+            f"--set {unknown[0]}: not a parameter of an event file; {suggest(unknown[0], _FILE_SWITCHES)}"
+        )
+    switches = {key: bool(value) for key, value in parameters.items()}
+    return file_settings(path, **values, **switches)
+
+
+def _of_process(process: str, values: Mapping[str, Any], parameters: Mapping[str, float]) -> Any:
+    from anomalon.simulation import SimulationSettings, get_process
+
+    chosen = get_process(process, **parameters)
+    return SimulationSettings.parse({**values, "process": chosen}, where="anomalon simulate")
+
+
+def _simulate(settings: Any, output: Path, run: Mapping[str, Any]) -> Any:
     from anomalon.simulation.stored import simulate_to_store
 
-    settings = SimulationSettings.parse(values, where="anomalon simulate")
     with listener() as progress:
         progress.start(f"simulate {settings.resolved_process.label}", settings.n_events)
         return simulate_to_store(settings, output, progress=_report(progress), **run)
@@ -101,10 +138,11 @@ def _print_store(store: Any, json: bool) -> None:
         values = {"output": str(store.path), "events": store.n_events, "sample": sample.model_dump(mode="json")}
         print_json(values)
         return
-    error = sample.cross_section_error_pb or 0.0
+    order = " (leading order)" if str(sample.provenance["generator"]).startswith("PYTHIA") else ""
+    sigma = sample.cross_section_pb
+    value = "unknown" if sigma is None else f"{sigma:.4g} +- {sample.cross_section_error_pb or 0.0:.1g} pb{order}"
     console().print(
-        f"{store.n_events:,} of {sample.n_generated:,} generated events stored in {store.path}; cross section "
-        f"{sample.cross_section_pb:.4g} +- {error:.1g} pb (leading order)",
+        f"{store.n_events:,} of {sample.n_generated:,} generated events stored in {store.path}; cross section {value}",
         markup=False,
         highlight=False,
     )

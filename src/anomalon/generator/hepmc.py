@@ -13,7 +13,7 @@ import numpy as np
 
 from anomalon.errors import InputFileError
 from anomalon.generator.particles import GeneratedEvents, Ints, build_particles
-from anomalon.generator.text import load_extra, open_text, reading_text, text_head
+from anomalon.generator.text import finite, load_extra, open_text, reading_text, text_head
 
 _LISTING = b"HepMC::Asciiv3-START_EVENT_LISTING"
 _END = b"HepMC::Asciiv3-END_EVENT_LISTING"
@@ -76,7 +76,7 @@ class _Scan:
     def _weight(self, text: bytes) -> None:
         if len(self.weights) < len(self.lines):
             try:
-                self.weights.append(float(text.split()[1]))
+                self.weights.append(finite(text.split()[1]))
             except (IndexError, ValueError):
                 raise InputFileError(f"{self.path}, line {self.line}: {text[:40]!r} is not a weight") from None
 
@@ -96,6 +96,8 @@ class HepmcFile:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._pyhepmc = load_extra("pyhepmc", "HepMC3")
+        # every broken event becomes an error here; HepMC3 would also print it
+        self._pyhepmc.Setup.print_errors = self._pyhepmc.Setup.print_warnings = False
         self._scan = _Scan(self.path).run()
 
     def __len__(self) -> int:
@@ -204,7 +206,11 @@ class HepmcFile:
         }
         weights = np.array([event["weights"] for event in events], dtype=np.float64)
         variations = {name: weights[:, i] for i, name in enumerate(self.variations, start=1)}
-        return GeneratedEvents(start, weights[:, 0], build_particles(columns), variations)
+        table = build_particles(columns)
+        if (bad := table.first_bad_event()) is not None:
+            line = self._scan.lines[start + bad]
+            raise InputFileError(f"{self.path}, line {line}: event {start + bad} has a momentum that is no number")
+        return GeneratedEvents(start, weights[:, 0], table, variations)
 
 
 def _mothers(links1: Ints, links2: Ints, n: int) -> Ints:

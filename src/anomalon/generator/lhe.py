@@ -6,6 +6,7 @@ Ref: J. Alwall et al., "A standard format for Les Houches Event Files", hep-ph/0
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,7 +18,7 @@ import numpy as np
 
 from anomalon.errors import InputFileError
 from anomalon.generator.particles import GeneratedEvents, build_particles
-from anomalon.generator.text import load_extra, open_text, reading_text, text_head
+from anomalon.generator.text import finite, load_extra, open_text, reading_text, text_head
 
 _END = b"</LesHouchesEvents>"
 _IS_FINAL = 1
@@ -69,7 +70,7 @@ class _Scan:
     def _first_line(self, text: bytes) -> None:
         numbers = text.split()
         try:
-            self.weights.append(float(numbers[2]))
+            self.weights.append(finite(numbers[2]))
         except (IndexError, ValueError):
             raise InputFileError(
                 f"{self.path}, line {self.line}: {text[:60]!r}, expected the 6 numbers that start an event "
@@ -98,7 +99,7 @@ class LheFile:
         self.path = Path(path)
         self._pylhe = load_extra("pylhe", "LHE")
         self._scan = _Scan(self.path).run()
-        self._file = self._head()
+        self._file = self._parse_head()
 
     def __len__(self) -> int:
         return len(self._scan.places)
@@ -164,6 +165,11 @@ class LheFile:
                 raise InputFileError(f"{self.path}: {start + len(part)} of {len(self)} events could be read")
             yield self._table(part, start)
 
+    def head(self) -> bytes:
+        """Everything before the first event; the whole file where there is none."""
+        with reading_text(self.path), open_text(self.path) as file:
+            return file.read(self._scan.places[0][1]) if self._scan.places else file.read()
+
     def block(self, start: int, stop: int) -> bytes:
         """The file with the events ``start`` to ``stop`` alone."""
         places = [place for _, place in self._scan.places] + [self._scan.end]
@@ -172,7 +178,7 @@ class LheFile:
             file.seek(places[start])
             return head + file.read(places[stop] - places[start]) + _END + b"\n"
 
-    def _head(self) -> Any:
+    def _parse_head(self) -> Any:
         with reading_text(self.path), open_text(self.path) as file, self._parsing(-1):
             return self._pylhe.LHEFile.frombuffer(file, generator=True)
 
@@ -182,7 +188,7 @@ class LheFile:
                 events = iter(self._pylhe.LHEFile.frombuffer(file, generator=True).events)
             for i in range(len(self)):
                 with self._parsing(i):
-                    event = next(events)
+                    event = _strict_next(events)
                     if len(event.particles) != event.eventinfo.nparticles:
                         raise ValueError(f"{len(event.particles)} particles, {event.eventinfo.nparticles} announced")
                 yield event
@@ -199,10 +205,14 @@ class LheFile:
         columns |= {"pdg_id": [p.id for p in particles], "final": [p.status == _IS_FINAL for p in particles]}
         columns |= {"event": np.repeat(np.arange(len(events)), counts)}
         columns |= {"mother": np.where(mother > 0, first + mother - 1, -1)}
+        table = build_particles(columns)
+        if (bad := table.first_bad_event()) is not None:
+            line = self._scan.places[start + bad][0]
+            raise InputFileError(f"{self.path}, line {line}: event {start + bad} has a momentum that is no number")
         return GeneratedEvents(
             start,
             np.array([event.eventinfo.weight for event in events], dtype=np.float64),
-            build_particles(columns),
+            table,
             {name: self._weights(events, name, start) for name in self.variations},
         )
 
@@ -212,6 +222,13 @@ class LheFile:
                 line = self._scan.places[start + i][0]
                 raise InputFileError(f"{self.path}, line {line}: event {start + i} lacks the weight '{name}'")
         return np.array([event.weights[name] for event in events], dtype=np.float64)
+
+
+def _strict_next(events: Iterator[Any]) -> Any:
+    """The next event; pylhe would end at broken XML with no more than a warning."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        return next(events)
 
 
 @dataclass(frozen=True)
@@ -226,8 +243,9 @@ class _Parsing:
         return None
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, ParseError):
-            raise InputFileError(f"{self.path}, line {error.position[0]}: broken XML ({error.msg})") from None
+        if isinstance(error, ParseError | RuntimeWarning):
+            reason, _, place = str(error).removeprefix("Parse Error: ").partition(": line ")
+            raise InputFileError(f"{self.path}, line {place.split(',')[0]}: broken XML ({reason})") from None
         if isinstance(error, StopIteration):
             raise InputFileError(f"{self.path}, line {self.line}: event {self.event} cannot be read") from None
         if isinstance(error, ValueError | TypeError | LookupError | AttributeError):

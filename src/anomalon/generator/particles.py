@@ -44,6 +44,11 @@ class GeneratedParticles:
     def __len__(self) -> int:
         return len(self.event)
 
+    def first_bad_event(self) -> int | None:
+        """Index of the first event with a momentum that is not finite; None where there is none."""
+        bad = np.flatnonzero(~np.isfinite(self.px + self.py + self.pz + self.energy))
+        return int(self.event[bad[0]]) if len(bad) else None
+
 
 @dataclass(frozen=True)
 class GeneratedEvents:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import importlib
+import math
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,6 +49,18 @@ def reading_text(path: Path) -> Iterator[None]:
         raise InputFileError(f"{path}: gzip stream cut short or damaged ({error}); copy or download it again") from None
     except OSError as error:
         raise InputFileError(f"{path}: cannot be read ({error})") from None
+
+
+def finite(word: bytes) -> float:
+    """Read a number.
+
+    Raises:
+        ValueError: it is none, or not finite.
+    """
+    value = float(word)
+    if not math.isfinite(value):
+        raise ValueError(word)
+    return value
 
 
 def load_extra(module: str, what: str) -> Any:

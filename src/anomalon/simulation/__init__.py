@@ -12,6 +12,7 @@ from anomalon.simulation.presets import PRESETS, get_detector
 from anomalon.simulation.processes import ELSEWHERE, PROCESSES, Parameter, Process, get_process
 from anomalon.simulation.response import DetectorSettings
 from anomalon.simulation.run import Progress, Simulation, simulate
+from anomalon.simulation.shower import file_settings, simulate_hepmc, simulate_lhe
 
 __all__ = [
     "ELSEWHERE",
@@ -24,8 +25,11 @@ __all__ = [
     "Progress",
     "Simulation",
     "SimulationSettings",
+    "file_settings",
     "get_detector",
     "get_process",
     "simulate",
     "simulate_block",
+    "simulate_hepmc",
+    "simulate_lhe",
 ]

@@ -77,6 +77,11 @@ class SimulationSettings(Settings):
         beams = f"Beams:eCM={self.sqrt_s_gev:g}"
         return (beams, f"PartonLevel:MPI={'on' if self.mpi else 'off'}", *self.resolved_process.commands())
 
+    @property
+    def title(self) -> str:
+        """The sample in a ledger."""
+        return f"PYTHIA {self.resolved_process.label}, seed {self.seed}"
+
     def generator_name(self) -> str:
         """What makes the particles, with its version."""
         return f"PYTHIA {pythia_version()}"
@@ -221,7 +226,7 @@ def _normalised(sample: Sample, process: Process, blocks: list[Block], counts: C
     correction = {"cross_section_factor": factor, "generator_cross_section_pb": counts.cross_section_pb}
     return sample.model_copy(
         update={
-            "cross_section_pb": counts.cross_section_pb * factor,
+            "cross_section_pb": counts.cross_section_pb * factor or None,  # a file may not know it
             "cross_section_error_pb": counts.cross_section_error_pb * factor,
             "n_generated": sum(block.n_generated for block in blocks),
             "sum_gen_weights": sum(block.sum_gen_weights for block in blocks),

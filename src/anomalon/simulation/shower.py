@@ -1,4 +1,4 @@
-"""Events of other generators through the detector: LHE files are showered by PYTHIA, HepMC3 files are taken as they are.
+"""Events of other generators through the detector: PYTHIA showers LHE files, HepMC3 files are taken as they are.
 
 Everything else is as for a process of the catalogue: blocks of events own their random numbers, skims and fake leptons
 follow the same rules, and sums of weights are taken before any selection. A file is read once per simulation; fewer
@@ -44,6 +44,11 @@ class FileSettings(SimulationSettings):
     path: Path
     allow_unmatched: bool = False
 
+    @property
+    def title(self) -> str:
+        """The sample in a ledger."""
+        return f"{self.path}, seed {self.seed}"
+
     def _range(self, block: int) -> tuple[int, int]:
         start = block * BLOCK_SIZE
         return start, min(start + BLOCK_SIZE, self.n_events)
@@ -70,7 +75,7 @@ class LheSettings(FileSettings):
             return Generator((*self.commands(), f"Beams:LHEF={part}")).rest(generator_seed(self, block))
 
     def merge_counts(self, counts: Iterable[Counts]) -> Counts:
-        """Join blocks. The error of a cross section that the file gives is the same for all and does not average out."""
+        """Join blocks. The error that the file gives its cross section is the same in all: it does not average out."""
         merged = Counts.merge(counts)
         given = _lhe(self.path).cross_section_pb
         if given is None:
@@ -101,11 +106,6 @@ class HepmcSettings(FileSettings):
         """Join blocks: all share the file's cross section and its error."""
         blocks = list(counts)
         return replace(Counts.merge(blocks), cross_section_error_pb=blocks[0].cross_section_error_pb)
-
-
-def is_event_file(path: Path) -> bool:
-    """Whether there is a file that :func:`file_settings` may take."""
-    return path.is_file()
 
 
 def file_settings(path: str | Path, **options: Any) -> FileSettings:
@@ -193,19 +193,32 @@ def _refuse_merged(path: Path, file: LheFile) -> None:
     found = _MERGED.search(file.head())
     if found is not None:
         raise InputFileError(
-            f"{path}: ickkw = {found.group(1).decode()}: a file of merged jet multiplicities, which needs matching to the "
-            "shower; without it hard jets count twice. allow_unmatched takes it all the same"
+            f"{path}: ickkw = {found.group(1).decode()}: a file of merged jet multiplicities, which needs "
+            "matching to the shower; without it hard jets count twice. allow_unmatched takes it all the same"
         )
 
 
-@lru_cache(maxsize=1)
 def _lhe(path: Path) -> LheFile:
+    return _open_lhe(path, _version(path))
+
+
+def _hepmc(path: Path) -> HepmcFile:
+    return _open_hepmc(path, _version(path))
+
+
+# Counting a file's events takes a pass over it: the file of the last block is kept.
+@lru_cache(maxsize=1)
+def _open_lhe(path: Path, _version: int) -> LheFile:
     return LheFile(path)
 
 
 @lru_cache(maxsize=1)
-def _hepmc(path: Path) -> HepmcFile:
+def _open_hepmc(path: Path, _version: int) -> HepmcFile:
     return HepmcFile(path)
+
+
+def _version(path: Path) -> int:
+    return path.stat().st_mtime_ns if path.exists() else 0
 
 
 def _first(path: Path) -> bytes:
@@ -227,16 +240,12 @@ def _record(events: GeneratedEvents) -> Record:
         return np.insert(values, first, system)
 
     mother = np.where(particles.mother >= 0, particles.mother - place + 1, 0)
+    names = {"px": "px", "py": "py", "pz": "pz", "e": "energy"}
     columns = {
         "id": with_system(particles.pdg_id, _SYSTEM),
         "status": with_system(np.where(particles.final, 1, -1), -1),
         "mother1": with_system(mother, 0),
-        "p": ak.zip(
-            {
-                k: with_system(getattr(particles, v), 0.0)
-                for k, v in {"px": "px", "py": "py", "pz": "pz", "e": "energy"}.items()
-            }
-        ),
+        "p": ak.zip({name: with_system(getattr(particles, column), 0.0) for name, column in names.items()}),
     }
     listed = ak.unflatten(ak.zip(columns, depth_limit=1), counts + 1)
     weights = ak.zip({"weights": ak.unflatten(events.weight, 1)}, depth_limit=1)
