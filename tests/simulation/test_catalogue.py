@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -30,7 +34,8 @@ def test_every_process_starts_and_makes_events_of_the_cross_section_in_the_table
     settings = SimulationSettings(process=name, n_events=N, seed=3, mpi=False)
     block = simulate_block(settings, 0)
     assert block.n_generated == N
-    assert block.sum_gen_weights == pytest.approx(N)
+    # Rare points above PYTHIA's maximum weigh more than 1.
+    assert N <= block.sum_gen_weights < 1.2 * N
     table = measured().processes[name]
     sigma = block.counts.cross_section_pb * settings.resolved_process.cross_section_factor
     # Twenty events know their cross section to a third or so.
@@ -57,55 +62,18 @@ def test_every_document_has_its_processes(document: str) -> None:
     assert any(document in process.source for process in PROCESSES.values())
 
 
-GARCIA_RUIZ = [
-    "njets",
-    "w_jets",
-    "gam_jets",
-    "z_jets",
-    "ttbar",
-    "wtop",
-    "wtopbar",
-    "ww",
-    "single_top",
-    "single_topbar",
-    "2gam",
-    "Wgam",
-    "ZW",
-    "Zgam",
-    "ZZ",
-    "single_higgs",
-    "ttbarGam",
-    "ttbarZ",
-    "ttbarHiggs",
-    "atop",
-    "ttbarW",
-    "atopbar",
-    "ztop",
-    "ztopbar",
-    "4top",
-]
-FRETTE = [
-    "Wjets",
-    "ttbar",
-    "Singletop",
-    "ZeeJets",
-    "ZmmJets",
-    "ZttJets",
-    "Higgs",
-    "Triboson",
-    "TopOther",
-    "Diboson2L",
-    "Diboson3L",
-    "Diboson4L",
-]
+GARCIA_RUIZ = """njets, w_jets, gam_jets, z_jets, ttbar, wtop, wtopbar, ww, single_top, single_topbar, 2gam, Wgam, ZW,
+Zgam, ZZ, single_higgs, ttbarGam, ttbarZ, ttbarHiggs, atop, ttbarW, atopbar, ztop, ztopbar, 4top"""
+FRETTE = """Wjets, ttbar, Singletop, ZeeJets, ZmmJets, ZttJets, Higgs, Triboson, TopOther, Diboson2L, Diboson3L,
+Diboson4L"""
 
 
 @pytest.mark.parametrize(("document", "names"), [("Garcia Ruiz", GARCIA_RUIZ), ("Frette", FRETTE)])
-def test_every_name_in_the_tables_of_the_documents_is_made_or_explained(document: str, names: list[str]) -> None:
+def test_every_name_in_the_tables_of_the_documents_is_made_or_explained(document: str, names: str) -> None:
     sources = [item.source for item in (*PROCESSES.values(), *ELSEWHERE.values())]
     parts = [part for source in sources for part in source.split(";") if document in part]
     known = {word.strip(" ,") for part in parts for word in part.partition(":")[2].split()}
-    assert set(names) <= known
+    assert {name.strip() for name in names.split(",")} <= known
 
 
 @pytest.mark.parametrize("name", ["ttZ", "ttw", "triboson", "four-tops", "tW", "tz-fcnc-single"])
@@ -152,8 +120,7 @@ def test_biased_events_carry_weights_that_undo_the_bias() -> None:
     biased = SimulationSettings(process="qcd(pt_min=50,bias=4)", n_events=1)
     batch = Generator((*biased.commands(), "PartonLevel:all=off")).batch(5, 8000)
     weight = np.asarray(batch.info.weights)[:, 0]
-    outgoing = batch.prt[batch.prt.status == 23].p
-    pt = np.asarray(np.hypot(outgoing.px, outgoing.py))[:, 0]
+    pt = np.sqrt(np.asarray(batch.info.pT2Hat))
     whole, hard = hard_process("qcd(pt_min=50)", 4000), hard_process("qcd(pt_min=200)", 4000)
     fraction = weight[pt > 200].sum() / weight.sum()
     assert np.mean(pt > 200) > 0.2
@@ -176,3 +143,12 @@ def test_decays_that_cannot_happen_are_refused_in_one_line(name: str, message: s
         get_process(name)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_the_page_of_processes_is_the_catalogue() -> None:
+    root = Path(__file__).resolve().parents[2]
+    script = root / "scripts" / "write_process_docs.py"
+    done = subprocess.run(
+        [sys.executable, str(script), "--check"], check=False, cwd=root, capture_output=True, text=True
+    )
+    assert done.returncode == 0, f"docs/processes.md is old: run {script.name}\n{done.stderr}"

@@ -118,7 +118,7 @@ def _factors(total: Floats, rows: Ints, settings: FakeSettings) -> dict[str, Flo
 
 def _rates(jets: ak.Array, settings: FakeSettings, detector: DetectorSettings) -> Floats:
     """Rate of every option, shape (event, 2 x jet): electron and muon of the first jet, of the second, ..."""
-    n_jets = max(int(ak.max(ak.num(jets), initial=0)), 1)
+    n_jets = max(int(ak.max(ak.num(jets)) or 0), 1)
     pt, eta = (_padded(jets[name], n_jets) for name in ("pt", "eta"))
     rates = np.zeros((len(pt), n_jets, 2))
     for flavour, response in enumerate((detector.electrons, detector.muons)):
