@@ -26,6 +26,8 @@ from anomalon.simulation.regions import REGIONS
 TABLE = Path(__file__).resolve().parents[1] / "src" / "anomalon" / "simulation" / MEASURED_FILE
 SEED = 2026
 N_HARD, N_PROCESS, N_INGREDIENT, N_MPI = 2000, 500, 1000, 50
+N_RARE, FEW = 4000, 10
+"""Events of an ingredient of which fewer than this lay in the region."""
 DIGITS = 4
 
 
@@ -62,10 +64,15 @@ def measure_process(process: Process) -> dict[str, Any]:
 
 
 def measure_ingredient(mixture: Mixture, item: Ingredient) -> dict[str, Any]:
-    """The same in the mixture's own region."""
+    """The same in the mixture's own region, with more events where few lie in it."""
+    first = _ingredient(mixture, item, N_INGREDIENT)
+    return first if first["effective"] * N_INGREDIENT >= FEW else _ingredient(mixture, item, N_RARE)
+
+
+def _ingredient(mixture: Mixture, item: Ingredient, n_events: int) -> dict[str, Any]:
     settings = SimulationSettings(
         process=item.process,
-        n_events=N_INGREDIENT,
+        n_events=n_events,
         seed=SEED,
         mpi=False,
         detector=mixture.detector,
@@ -82,9 +89,9 @@ def measure_ingredient(mixture: Mixture, item: Ingredient) -> dict[str, Any]:
         "cross_section_error_pb": rounded(sample.cross_section_error_pb or 0.0),
         "rate_mpi_on": rate_mpi_on(settings),
         "rate_mpi_off": rounded(rate_off),
-        "n": N_INGREDIENT,
+        "n": n_events,
         "acceptance": rounded(float(chosen.sum()) / (sample.sum_gen_weights or 1.0)),
-        "effective": rounded(float(chosen.sum()) ** 2 / squares / N_INGREDIENT if squares else 0.0),
+        "effective": rounded(float(chosen.sum()) ** 2 / squares / n_events if squares else 0.0),
     }
 
 

@@ -135,6 +135,7 @@ def test_biased_events_carry_weights_that_undo_the_bias() -> None:
         ("wprime-xy(mass=2000,m_x=1500,m_y=600)", "mass - m_x - m_y = -100 GeV"),
         ("ttdm(m_dm=60)", "for the decay mediator -> dark matter"),
         ("ttbar(pt_min=200,pt_max=100)", "pt_max = 100 GeV, must be larger than pt_min = 200 GeV, or -1 for none"),
+        ("ttbar(bias=2)", "bias with pt_min = 0 GeV, must be at least 10 GeV"),
         ("qcd(pt_min=0,bias=4)", "pt_min = 0 is out of range; allowed: 10 to 6000 GeV"),
     ],
 )

@@ -277,6 +277,7 @@ def kill_workers_after_the_first_block(settings: SimulationSettings) -> list[ak.
     return [first.events, *(block.events for block in blocks)]
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_replaced_and_nothing_is_lost() -> None:
     settings = WZ.model_copy(update={"n_events": 3000, "skim_leptons": 3})
     events = kill_workers_after_the_first_block(settings)

@@ -167,8 +167,8 @@ def _mix(backgrounds: tuple[str, ...], signals: tuple[str, ...]) -> tuple[Ingred
 _NO_LHE = "ttZ, ttW, tW and triboson are missing: PYTHIA does not have them"
 _SLICED = "processes start at the pT of their slice: softer events rarely reach the region"
 _CHALLENGE = f"{GARCIA_RUIZ}; Dark Machines challenge (arXiv:2105.14027)"
-_TTBAR_SLICES = ("ttbar(pt_max=200)", "ttbar(pt_min=200)")
-_HARD_DIBOSONS = ("ww-all(pt_min=200)", "wz-all(pt_min=200)", "zz-all(pt_min=200)")
+_TTBAR_SLICES = ("ttbar(pt_max=200)", "ttbar(pt_min=200,bias=3)")
+_HARD_DIBOSONS = ("ww-all(pt_min=200,bias=3)", "wz-all(pt_min=200,bias=3)", "zz-all(pt_min=200,bias=3)")
 
 MIXTURES: dict[str, Mixture] = {
     mixture.name: mixture
@@ -194,10 +194,10 @@ MIXTURES: dict[str, Mixture] = {
                 (
                     "z-jets-ll(pt_min=100,bias=4)",
                     "ttbar-2l(pt_max=150)",
-                    "ttbar-2l(pt_min=150)",
-                    "ww(pt_min=100)",
-                    "wz-all(pt_min=100)",
-                    "zz-all(pt_min=100)",
+                    "ttbar-2l(pt_min=150,bias=2)",
+                    "ww(pt_min=100,bias=4)",
+                    "wz-all(pt_min=100,bias=4)",
+                    "zz-all(pt_min=100,bias=4)",
                 ),
                 ("vlq-tt", "vlq-tt(mass=1200)", "vlq-tt(mass=1400)", "tz-fcnc"),
             ),
@@ -211,8 +211,8 @@ MIXTURES: dict[str, Mixture] = {
             region="dark-machines-1",
             ingredients=_mix(
                 (
-                    "z-jets-nunu(pt_min=200,bias=2)",
-                    "w-jets-lnu(pt_min=200,bias=2,taus=1)",
+                    "z-jets-nunu(pt_min=200,bias=4)",
+                    "w-jets-lnu(pt_min=200,bias=4,taus=1)",
                     *_TTBAR_SLICES,
                     "qcd(pt_min=300,bias=4)",
                     "single-top-t",

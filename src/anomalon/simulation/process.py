@@ -17,6 +17,9 @@ _DECOUPLED = {"m_stop": 1e4, "m_gluino": 1e4, "m_c1n2": 1e4, "m_lsp": 1e4}
 """Superpartners that a process does not use are too heavy to matter."""
 
 
+_BIAS_FROM = 10.0
+
+
 class Parameter(Settings):
     """A number that a process leaves to the user; a ``switch`` is 0 or 1."""
 
@@ -168,6 +171,11 @@ def _check_slice(process: Process) -> None:
         raise ConfigError(
             f"process '{process.name}': pt_max = {high:g} GeV, must be larger than pt_min = {low:g} GeV, or -1 for none"
         )
+    if process.chosen.get("bias") and low < _BIAS_FROM:
+        raise ConfigError(
+            f"process '{process.name}': bias with pt_min = {low:g} GeV, must be at least {_BIAS_FROM:g} GeV: weights "
+            "grow without limit towards zero pT"
+        )
 
 
 TERRAZAS = "Terrazas 2025 (UACJ)"
@@ -187,22 +195,19 @@ def mass(title: str, default: float, minimum: float, maximum: float) -> Paramete
     return Parameter(title=title, default=default, minimum=minimum, maximum=maximum)
 
 
-def hard_scale(pt_min: float, *, bias: bool = False) -> dict[str, Parameter]:
-    """Parameters of a slice of the hard process in pT and, where the slice starts above zero, of its bias."""
-    parameters = {
-        "pt_min": Parameter(title="lowest pT of the hard process", default=pt_min, minimum=0, maximum=6000),
+def hard_scale(pt_min: float, *, minimum: float = 0) -> dict[str, Parameter]:
+    """Parameters of a slice of the hard process in pT, and of its bias; massless partons need a minimum."""
+    power = "power of pT by which hard events are made more often and weigh less; 0 for none"
+    return {
+        "pt_min": Parameter(title="lowest pT of the hard process", default=pt_min, minimum=minimum, maximum=6000),
         "pt_max": Parameter(title="highest pT; -1 for none", default=-1, minimum=-1, maximum=6500),
+        "bias": Parameter(title=power, default=0, minimum=0, maximum=8, unit=""),
     }
-    if bias:
-        parameters["pt_min"] = parameters["pt_min"].model_copy(update={"minimum": 10.0})
-        title = "power of pT by which hard events are made more often and weigh less; 0 for none"
-        parameters["bias"] = Parameter(title=title, default=0, minimum=0, maximum=8, unit="")
-    return parameters
 
 
-SLICE = ("PhaseSpace:pTHatMin={pt_min}", "PhaseSpace:pTHatMax={pt_max}")
-BIAS = (
-    *SLICE,
+HARD_SCALE = (
+    "PhaseSpace:pTHatMin={pt_min}",
+    "PhaseSpace:pTHatMax={pt_max}",
     "PhaseSpace:bias2Selection={bias_on}",
     "PhaseSpace:bias2SelectionPow={bias}",
     # The reference only fixes the scale of the weights, which their sum divides out.
