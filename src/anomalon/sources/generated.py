@@ -30,8 +30,6 @@ from anomalon.sources.contract import CHUNK, SourceInfo
 
 LEPTONS = {"electrons": (11, M_ELECTRON), "muons": (13, M_MUON)}
 PHOTON = 22
-PT_MIN = 0.1
-"""Leptons and photons below this pT in GeV, such as radiation along the beam, are left out."""
 _MOMENTUM = ("pt", "eta", "phi", "mass")
 FIELDS = (
     *("run", "lumi", "event", "gen_weight"),
@@ -142,7 +140,7 @@ class GeneratedSource(ABC):
             return missing_momentum(particles, n)
         if name == "jets":
             return self._jets(particles, n)
-        good = self._is_object(particles) & (np.hypot(particles.px, particles.py) > PT_MIN)
+        good = self._is_object(particles)
         if name == "photons":
             return objects(particles, np.flatnonzero(good & (particles.pdg_id == PHOTON)), n, {"mass": 0.0})
         code, lepton_mass = LEPTONS[name]

@@ -33,6 +33,8 @@ from anomalon.sources.contract import Format, register
 from anomalon.sources.generated import GeneratedSource
 
 FORMAT = "hepmc3"
+PT_MIN = 0.1
+"""Leptons and photons below this pT in GeV, such as radiation along the beam, are left out."""
 JET_RADIUS, JET_PT_MIN, JET_ETA_MAX = 0.4, 20.0, 5.0
 B_TAG_CONE, B_HADRON_PT_MIN = 0.3, 5.0
 _TAU = 15
@@ -76,7 +78,8 @@ class HepmcSource(GeneratedSource):
         return self._file.variations
 
     def _is_object(self, particles: GeneratedParticles) -> Mask:
-        candidates = np.flatnonzero(particles.final & np.isin(np.abs(particles.pdg_id), (11, 13, 22)))
+        hard = np.hypot(particles.px, particles.py) > PT_MIN
+        candidates = np.flatnonzero(particles.final & hard & np.isin(np.abs(particles.pdg_id), (11, 13, 22)))
         prompt = np.zeros(len(particles), dtype=np.bool_)
         prompt[candidates] = ~from_hadron(candidates, particles.pdg_id, particles.mother)
         return prompt

@@ -151,6 +151,7 @@ COLUMNS = ColumnTable(
         Column("met.pt", _MET_BRANCHES, _met_pt),
         Column("met.phi", _MET_BRANCHES, _met_phi),
     ),
+    always=("run", "lumi", "event", "gen_weight", "factors.pileup"),
 )
 """The generator weight is the first of ``mcEventWeights``, the nominal one."""
 
