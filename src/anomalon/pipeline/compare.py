@@ -294,7 +294,7 @@ def file_name(variable: str) -> str:
 def _for_eyes(comparison: Comparison, options: CompareOptions) -> Comparison:
     """Signals enlarged as asked, and bins that a logarithmic axis cannot show named."""
     processes = tuple(
-        replace(p.scaled(options.signal_scale), label=f"{p.label} (x {options.signal_scale:g})")
+        replace(p.scaled(options.signal_scale), label=rf"{p.label} ($\times${options.signal_scale:g})")
         if p.role == "signal" and options.signal_scale != 1.0
         else p
         for p in comparison.processes

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from anomalon.errors import ConfigError
@@ -75,19 +76,28 @@ def compare_search(
 
 @dataclass(frozen=True)
 class _Shown:
-    """Collision events that a run has handed out: (run, lumi, event)."""
+    """Events of a run that may stand in one figure, by sample: (run, lumi, event).
 
-    events: frozenset[tuple[int, int, int]]
+    While data is blinded, that is the data handed out and the simulation of the same region.
+    """
+
+    events: Mapping[str, frozenset[tuple[int, int, int]]]
 
     @classmethod
     def of(cls, run: RunDirectory) -> _Shown:
-        table = pq.read_table(run.path / "scores.parquet", columns=["run", "lumi", "event", "role"])
-        rows = zip(*(table[name].to_pylist() for name in ("run", "lumi", "event", "role")), strict=True)
-        return cls(frozenset((r, lumi, e) for r, lumi, e, role in rows if role == "data"))
+        names = ("sample", "run", "lumi", "event")
+        table = pq.read_table(run.path / "scores.parquet", columns=[*names, "region"])
+        if run.results().blinding.applies:
+            table = table.filter(pc.equal(table["region"], "below"))
+        events: dict[str, set[tuple[int, int, int]]] = {}
+        for sample, *key in zip(*(table[name].to_pylist() for name in names), strict=True):
+            events.setdefault(sample, set()).add((key[0], key[1], key[2]))
+        return cls({name: frozenset(keys) for name, keys in events.items()})
 
-    def mask(self, table: Table) -> npt.NDArray[np.bool_]:
+    def mask(self, table: Table, sample: str) -> npt.NDArray[np.bool_]:
+        own = self.events.get(sample, frozenset())
         ids = zip(table.ids.run.tolist(), table.ids.lumi.tolist(), table.ids.event.tolist(), strict=True)
-        return np.asarray([key in self.events for key in ids], dtype=np.bool_)
+        return np.fromiter((key in own for key in ids), dtype=np.bool_, count=len(table))
 
 
 @dataclass(frozen=True)
@@ -106,8 +116,8 @@ class _Selected:
         del all_events  # they are in memory
         for item in self.samples:
             table = item.table
-            if item.config.role == "data":
-                table = table[np.zeros(len(table), dtype=bool) if self.shown is None else self.shown.mask(table)]
+            if self.shown is not None:
+                table = table[self.shown.mask(table, item.sample.name)]
             entries = {}
             for name in self.names:
                 i = table.features.index(name)

@@ -28,7 +28,7 @@ from anomalon.report.style import (
     SIGNAL_COLOURS,
     Heading,
     drawing,
-    legend_above,
+    make_room,
     new_panels,
     note_in_legend,
     write_heading,
@@ -200,6 +200,12 @@ def variable_label(name: str) -> Label:
     return Label(f"{who} {column.symbol}", column.unit, f"{who} {column.words}", column.kind)
 
 
+def _per_object(name: str) -> bool:
+    """Whether an event has several entries."""
+    match = _OBJECT.fullmatch(name)
+    return match is not None and match["place"] is None and match["column"] != "n"
+
+
 def _view(histogram: hist.Hist[Any]) -> Any:
     """Sums of weights and of squared weights, under- and overflow included."""
     return histogram.view(flow=True)
@@ -252,13 +258,15 @@ def _draw_main(axes: Axes, comparison: Comparison, what: Label) -> None:
             seen, bins=edges, yerr=[low, high], histtype="errorbar", ax=axes, color=INK, label=data.label, ms=8, lw=1.2
         )
     _scale_y(axes, comparison, what)
-    for note in (comparison.bins.note, comparison.note):
+    empty = "" if any(p.raw for p in comparison.processes) else "no event has this quantity"
+    for note in (comparison.bins.note, comparison.note, empty):
         note_in_legend(axes, note)
-    _order_legend(axes)
+    _order_legend(axes, comparison)
 
 
 def _scale_y(axes: Axes, comparison: Comparison, what: Label) -> None:
-    tops = [p.values.max(initial=0) for p in (*comparison.of_role("signal"), *comparison.of_role("data"))]
+    tops = [p.values.max(initial=0) for p in comparison.of_role("signal")]
+    tops += [(p.values + garwood(p.values)[1]).max(initial=0) for p in comparison.of_role("data") if p.raw]
     total, _ = comparison.background()
     top = max(float(total.max(initial=0)), *map(float, tops), 0.0) or 1.0
     shown = np.concatenate([total, *(p.values for p in comparison.processes)])
@@ -271,14 +279,20 @@ def _scale_y(axes: Axes, comparison: Comparison, what: Label) -> None:
         axes.set_ylim(min(0.0, 1.1 * float(total.min(initial=0))), top * 1.15)
     widths = np.diff(comparison.edges)
     per = f" / {widths[0]:.3g} {what.unit}" if what.unit and np.allclose(widths, widths[0]) else ""
-    axes.set_ylabel(f"Events{per}" if ".n" in comparison.name or "." not in comparison.name else f"Entries{per}")
+    axes.set_ylabel(f"{'Entries' if _per_object(comparison.name) else 'Events'}{per}")
 
 
-def _order_legend(axes: Axes) -> None:
-    """Data first, then the stack from its top, then the rest."""
-    handles, labels = axes.get_legend_handles_labels()
-    legend_above(axes, columns=2 if len(labels) > 3 else 1)
-    del handles
+def _order_legend(axes: Axes, comparison: Comparison) -> None:
+    """Data first, then the stack from its top, its uncertainty, the signals and the notes."""
+    found = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+    stack = sorted(comparison.of_role("background"), key=lambda p: -p.total)
+    wanted = [*comparison.of_role("data"), *stack]
+    names = list(dict.fromkeys(p.label for p in wanted if p.label in found))
+    names += [name for name in found if name not in names]
+    if names:
+        columns = 2 if len(names) > 3 else 1
+        make_room(axes, -(-len(names) // columns))
+        axes.legend([found[name] for name in names], names, loc="upper left", ncols=columns)
 
 
 def _band(axes: Axes, edges: Floats, centre: Floats, error: Floats, name: str | None) -> None:
