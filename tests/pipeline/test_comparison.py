@@ -6,10 +6,13 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from scipy.stats import kstest
 
+from anomalon.errors import ConfigError
 from anomalon.features import Features
+from anomalon.pipeline.compare_run import compare_search
 from anomalon.pipeline.comparison import check_figures, data_mc_check
 from anomalon.search.results import FeatureCheck, SearchResults
 
@@ -115,3 +118,20 @@ def test_a_search_with_data_checks_every_feature_below_the_threshold(finished: t
     page = (output / "report.html").read_text()
     assert "Data against simulation" in page
     assert "blinded: at or below the threshold" in page
+
+
+def test_a_run_is_compared_in_the_region_that_blinding_shows(finished: tuple[Path, SearchResults]):
+    output, _ = finished
+    compared = compare_search(output, ("MET_pt",))
+    scores = pq.read_table(output / "scores.parquet", columns=["role", "region"]).to_pylist()
+    for role in ("data", "signal", "background"):
+        shown = sum(y.raw for y in compared.yields if y.role == role)
+        assert shown == sum(row == {"role": role, "region": "below"} for row in scores) > 0
+
+
+def test_a_configuration_is_compared_without_its_data(finished: tuple[Path, SearchResults]):
+    output, _ = finished
+    compared = compare_search(output.parent / "search.yaml", ("MET_pt",))
+    assert {y.role for y in compared.yields} == {"background", "signal"}
+    with pytest.raises(ConfigError, match=r"'met\.pt' is a column of the events"):
+        compare_search(output, ("met.pt",))

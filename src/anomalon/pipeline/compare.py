@@ -158,11 +158,20 @@ class _Stores:
         for name in self.roles:
             if name not in known:
                 raise UnknownNameError(f"no process or sample '{name}' in the stores; {suggest(name, known)}")
+        self._check_variation()
         bare = [s.name for s in self.samples if luminosity_for([s], 1.0) is None]
         if bare and len(bare) < sum(not s.is_data for s in self.samples):
             raise InvalidEventsError(
                 f"sample '{bare[0]}' has no cross section or sum of weights, others have: their yields cannot be "
                 "compared; read it again with --cross-section"
+            )
+
+    def _check_variation(self) -> None:
+        fields = {field for source in self.sources for field in source.info().fields}
+        known = {field.removeprefix("factors.") for field in fields if field.startswith("factors.")}
+        if self.options.variation is not None and self.options.variation not in known:
+            raise UnknownNameError(
+                f"no weight variation '{self.options.variation}'; {suggest(self.options.variation, known)}"
             )
 
     @property
