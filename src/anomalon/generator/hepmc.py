@@ -98,6 +98,7 @@ class HepmcFile:
         self._pyhepmc = load_extra("pyhepmc", "HepMC3")
         # every broken event becomes an error here; HepMC3 would also print it
         self._pyhepmc.Setup.print_errors = self._pyhepmc.Setup.print_warnings = False
+        self._pyhepmc.Setup.debug_level = 0
         self._scan = _Scan(self.path).run()
 
     def __len__(self) -> int:
