@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from anomalon.simulation.blocks import SimulationSettings, simulate_block
 from anomalon.simulation.fakes import FakeSettings
+from anomalon.simulation.mixtures import MIXTURES, Mixture, get_mixture
 from anomalon.simulation.presets import PRESETS, get_detector
 from anomalon.simulation.processes import ELSEWHERE, PROCESSES, Parameter, Process, get_process
 from anomalon.simulation.response import DetectorSettings
@@ -16,10 +17,12 @@ from anomalon.simulation.shower import file_settings, simulate_hepmc, simulate_l
 
 __all__ = [
     "ELSEWHERE",
+    "MIXTURES",
     "PRESETS",
     "PROCESSES",
     "DetectorSettings",
     "FakeSettings",
+    "Mixture",
     "Parameter",
     "Process",
     "Progress",
@@ -27,6 +30,7 @@ __all__ = [
     "SimulationSettings",
     "file_settings",
     "get_detector",
+    "get_mixture",
     "get_process",
     "simulate",
     "simulate_block",
