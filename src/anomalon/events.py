@@ -8,6 +8,7 @@ Conventions, written once and linked from everywhere else:
   variations are ``fakeUp`` and ``fakeDown``.
 - ``electrons, muons, photons, jets``: lists of ``pt, eta, phi, mass``; leptons also ``charge`` and, where the source
   has them, ``isolation, d0_significance, id``; jets also ``btag`` (bool) and ``btag_score``. ``met`` has ``pt, phi``.
+- ``fatjets``, where the source has them: ``pt, eta, phi, mass`` and the N-subjettiness ``tau1 ... tau4``.
 - A source that was asked for fewer fields leaves the others out; :meth:`Events.require` names what is missing.
 - The event weight is computed from the samples, never stored (:meth:`Events.weights`).
 """
@@ -34,12 +35,15 @@ DEFAULT_LUMINOSITY = 140.0
 
 EVENT_FIELDS = ("run", "lumi", "event", "dataset", "gen_weight")
 COLLECTIONS = ("electrons", "muons", "photons", "jets")
+OPTIONAL_COLLECTIONS = ("fatjets",)
+"""Collections that few sources have: absent, not empty, in all others."""
 
 _OBJECT_DEFAULTS: dict[str, dict[str, tuple[Any, Any]]] = {
     "electrons": {"mass": (M_ELECTRON, np.float32), "charge": (0, np.int32)},
     "muons": {"mass": (M_MUON, np.float32), "charge": (0, np.int32)},
     "photons": {"mass": (0.0, np.float32)},
     "jets": {"mass": (0.0, np.float32), "btag": (False, np.bool_)},
+    "fatjets": {"mass": (0.0, np.float32)},
 }
 
 
@@ -245,7 +249,8 @@ class Events:
             "dataset": np.asarray([names.get(d, d) for d in (row.get("dataset", 0) for row in rows)], dtype=np.int32),
             "gen_weight": _column(rows, "gen_weight", 1.0, np.float64),
         }
-        columns |= {name: _collection(rows, name) for name in COLLECTIONS}
+        optional = [name for name in OPTIONAL_COLLECTIONS if any(name in row for row in rows)]
+        columns |= {name: _collection(rows, name) for name in (*COLLECTIONS, *optional)}
         columns["met"] = make_objects(
             {k: np.asarray([row.get("met", {}).get(k, 0.0) for row in rows], dtype=np.float32) for k in ("pt", "phi")}
         )
@@ -276,7 +281,7 @@ def vector_name(fields: Iterable[str]) -> str | None:
 def make_events(columns: Mapping[str, Any]) -> ak.Array:
     """Zip event columns into the record array of :class:`Events`; every collection is sorted by decreasing pT."""
     table = dict(columns)
-    for name in COLLECTIONS:
+    for name in (*COLLECTIONS, *OPTIONAL_COLLECTIONS):
         if name in table and "pt" in table[name].fields:
             table[name] = sort_by_pt(table[name])
     return ak.zip(table, depth_limit=1)
@@ -320,12 +325,12 @@ def merge_samples(groups: Iterable[Sequence[Sample]]) -> tuple[Sample, ...]:
 
 
 def _check_rows(rows: Sequence[Mapping[str, Any]]) -> None:
-    allowed = {*EVENT_FIELDS, *COLLECTIONS, "met", "factors"}
+    allowed = {*EVENT_FIELDS, *COLLECTIONS, *OPTIONAL_COLLECTIONS, "met", "factors"}
     for i, row in enumerate(rows):
         for key in row:
             if key not in allowed:
                 raise InvalidEventsError(f"event {i}: unknown field '{key}'; {suggest(key, allowed)}")
-        for name in COLLECTIONS:
+        for name in (*COLLECTIONS, *OPTIONAL_COLLECTIONS):
             for j, item in enumerate(row.get(name, ())):
                 missing = [k for k in ("pt", "eta", "phi") if k not in item]
                 if missing:
@@ -342,7 +347,7 @@ def _collection(rows: Sequence[Mapping[str, Any]], name: str) -> ak.Array:
     columns = {k: np.asarray([o[k] for o in objects], dtype=np.float32) for k in ("pt", "eta", "phi")}
     for key, (default, dtype) in _OBJECT_DEFAULTS[name].items():
         columns[key] = np.asarray([o.get(key, default) for o in objects], dtype=dtype)
-    for key in ("isolation", "d0_significance", "id", "btag_score"):
+    for key in ("isolation", "d0_significance", "id", "btag_score", "tau1", "tau2", "tau3", "tau4"):
         if objects and all(key in o for o in objects):
             columns[key] = np.asarray([o[key] for o in objects], dtype=np.float32)
     return ak.unflatten(make_objects(columns), counts)
