@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from anomalon.errors import ConfigError, MissingFieldError
 from anomalon.events import Events
+from anomalon.selection import TrileptonSelection, apply
 from anomalon.selection.quality import LeptonQuality
 
 LEPTON = st.fixed_dictionaries(
@@ -64,3 +65,14 @@ def test_a_cut_names_the_column_that_it_needs():
 def test_impossible_cuts_are_refused(values):
     with pytest.raises(ConfigError):
         LeptonQuality.parse(values)
+
+
+def test_the_trilepton_selection_asks_for_identification_per_flavour():
+    muons = [{"pt": 40.0 - i, "eta": 0.1 * i, "phi": i, "charge": (-1) ** i, "id": 4 - i} for i in range(3)]
+    events = Events.from_dicts([{"muons": [m | {"isolation": 0, "d0_significance": 0} for m in muons]}])
+    assert len(apply(TrileptonSelection(), events).events) == 1
+    assert len(apply(TrileptonSelection.parse({"id_min": {"muons": 2}}), events).events) == 1
+    strict = TrileptonSelection.parse({"id_min": {"muons": 3}})
+    assert len(apply(strict, events).events) == 0
+    assert "muons.id" in strict.requires
+    assert "electrons.id" not in strict.requires

@@ -6,6 +6,8 @@ for identification and isolation there. Simulation of this package, ATLAS and De
 
 from __future__ import annotations
 
+from typing import Literal
+
 import awkward as ak
 from pydantic import Field
 
@@ -27,6 +29,11 @@ class IdMinimum(Settings):
     def requires(self) -> frozenset[str]:
         """Dotted names of the event fields that are read."""
         return frozenset(f"{name}.id" for name in ("electrons", "muons") if getattr(self, name) is not None)
+
+    def passes(self, leptons: ak.Array, flavour: Literal["electrons", "muons"]) -> ak.Array | bool:
+        """Mask (event, lepton) of the leptons of one flavour that pass; True where nothing is asked."""
+        minimum = self.electrons if flavour == "electrons" else self.muons
+        return True if minimum is None else leptons.id >= minimum
 
 
 class LeptonQuality(Settings):
@@ -52,15 +59,14 @@ class LeptonQuality(Settings):
         both = frozenset(f"{flavour}.{column}" for flavour in ("electrons", "muons") for column in columns)
         return both | self.id_min.requires
 
-    def good(self, leptons: ak.Array, flavour: str) -> ak.Array:
+    def good(self, leptons: ak.Array, flavour: Literal["electrons", "muons"]) -> ak.Array:
         """Mask (event, lepton) of the leptons of one flavour that pass."""
         mask = leptons.pt == leptons.pt
         if self.isolation_max is not None:
             mask = mask & (leptons.isolation < self.isolation_max)
         if self.d0_significance_max is not None:
             mask = mask & (abs(leptons.d0_significance) < self.d0_significance_max)
-        minimum = getattr(self.id_min, flavour)
-        return mask if minimum is None else mask & (leptons.id >= minimum)
+        return mask & self.id_min.passes(leptons, flavour)
 
     def apply(self, events: Events) -> Events:
         """Events with only the good leptons; no event is removed.
@@ -70,7 +76,8 @@ class LeptonQuality(Settings):
         """
         events.require(sorted(self.requires), "lepton quality")
         array = events.array
-        for flavour in ("electrons", "muons"):
+        flavours: tuple[Literal["electrons", "muons"], ...] = ("electrons", "muons")
+        for flavour in flavours:
             if events.has(flavour):
                 array = ak.with_field(array, array[flavour][self.good(array[flavour], flavour)], flavour)
         return Events(array, events.samples)

@@ -8,7 +8,7 @@ is the W lepton. Ref: Terrazas 2025 (UACJ), with the channels made exclusive.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import awkward as ak
 import numpy as np
@@ -17,6 +17,7 @@ import numpy.typing as npt
 from anomalon.config import Settings
 from anomalon.events import Events
 from anomalon.kinematics import M_ELECTRON, M_MUON, M_Z, invariant_mass
+from anomalon.selection.quality import IdMinimum
 
 CHANNELS = ("A", "B", "C", "D")
 """Channel names, indexed by the number of muons in the triplet: eee, ee mu, e mu mu, mu mu mu."""
@@ -36,6 +37,8 @@ class TrileptonSelection(Settings):
         eta_max: maximum |eta| of a lepton.
         isolation_max: maximum relative isolation; None takes leptons of any isolation.
         d0_significance_max: maximum |d0|/sigma; None takes any.
+        id_min: lowest identification per flavour, such as ``{muons: 3}``; off by default, but raw NanoAOD lists every
+            candidate, and without it most of its trileptons are fakes.
         require_z: whether the triplet must hold a Z candidate.
     """
 
@@ -43,6 +46,7 @@ class TrileptonSelection(Settings):
     eta_max: float = 2.5
     isolation_max: float | None = None
     d0_significance_max: float | None = None
+    id_min: IdMinimum = IdMinimum()
     require_z: bool = True
 
     @property
@@ -51,16 +55,17 @@ class TrileptonSelection(Settings):
         columns = ["pt", "eta", "phi", "charge"]
         columns += ["isolation"] if self.isolation_max is not None else []
         columns += ["d0_significance"] if self.d0_significance_max is not None else []
-        return frozenset(f"{flavour}.{column}" for flavour in ("electrons", "muons") for column in columns)
+        both = frozenset(f"{flavour}.{column}" for flavour in ("electrons", "muons") for column in columns)
+        return both | self.id_min.requires
 
-    def good(self, leptons: ak.Array) -> ak.Array:
-        """Mask (event, lepton) of the leptons that may enter a triplet."""
+    def good(self, leptons: ak.Array, flavour: Literal["electrons", "muons"]) -> ak.Array:
+        """Mask (event, lepton) of the leptons of one flavour that may enter a triplet."""
         mask = (leptons.pt > min(self.pt_min)) & (abs(leptons.eta) < self.eta_max)
         if self.isolation_max is not None:
             mask = mask & (leptons.isolation < self.isolation_max)
         if self.d0_significance_max is not None:
             mask = mask & (abs(leptons.d0_significance) < self.d0_significance_max)
-        return mask
+        return mask & self.id_min.passes(leptons, flavour)
 
     def steps(self, events: Events) -> list[tuple[str, npt.NDArray[np.bool_]]]:
         """Cumulative masks (event,) of the cuts: all, three leptons, their pT thresholds, a Z candidate."""
@@ -127,7 +132,7 @@ def find_triplets(events: Events, selection: TrileptonSelection) -> Triplets:
     """
     events.require(sorted(selection.requires), "the trilepton selection")
     electrons, muons = events.array.electrons, events.array.muons
-    good_e, good_mu = selection.good(electrons), selection.good(muons)
+    good_e, good_mu = selection.good(electrons, "electrons"), selection.good(muons, "muons")
     n_e, n_mu = ak.to_numpy(ak.sum(good_e, axis=1)), ak.to_numpy(ak.sum(good_mu, axis=1))
     where = np.flatnonzero(n_e + n_mu >= 3)
     leptons = ak.concatenate(
