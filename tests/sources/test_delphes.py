@@ -93,3 +93,9 @@ def test_event_displays_are_refused_by_name(shared: Path, name: str) -> None:
 def test_every_file_of_the_folders_is_in_a_table(shared: Path) -> None:
     assert {path.name for path in (shared / "data" / "display").iterdir()} == set(DISPLAYS)
     assert {path.name for path in (shared / "data" / "delphes").iterdir()} == {"delphes.root"}
+
+
+def test_an_event_without_its_missing_momentum_is_an_error_and_not_zero() -> None:
+    column = next(column for column in COLUMNS.candidates if column.field == "met.pt")
+    with pytest.raises(ValueError, match="an event without its one entry"):
+        column.compute(ak.Array([[5.0], []]))

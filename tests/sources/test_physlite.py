@@ -13,6 +13,7 @@ import uproot
 from anomalon.errors import InputFileError, MissingFieldError
 from anomalon.events import Events
 from anomalon.sources import Source, open_source
+from anomalon.sources.physlite import COLUMNS
 
 
 @pytest.fixture(scope="module")
@@ -102,3 +103,10 @@ def test_a_tree_of_another_kind_is_refused_by_branch(tmp_path: Path) -> None:
         file.mktree("CollectionTree", {"x": np.float32}).extend({"x": np.ones(3, np.float32)})
     with pytest.raises(InputFileError, match=r"missing branch: event needs EventInfoAuxDyn.eventNumber"):
         open_source(tmp_path / "other.root").iterate()
+
+
+def test_tags_that_do_not_match_the_jets_are_an_error() -> None:
+    (column,) = [column for column in COLUMNS.candidates if column.field == "jets.btag"]
+    jets, tags = ak.Array([[1.0, 2.0]]), ak.Array([[0.5]])
+    with pytest.raises(ValueError, match="another number of b-tags than of jets"):
+        column.compute(tags, tags, tags, jets)

@@ -27,7 +27,9 @@ _MASSES = {"electrons": M_ELECTRON, "muons": M_MUON, "photons": 0.0}
 
 def _first(values: Any) -> Any:
     """The one value per event of a branch that Delphes writes as a list of one."""
-    return ak.fill_none(ak.firsts(values), 0)
+    if not ak.all(ak.num(values) == 1):
+        raise ValueError("an event without its one entry")
+    return values[:, 0]
 
 
 def _single(dtype: Any) -> Any:

@@ -30,6 +30,8 @@ from anomalon.sources.contract import CHUNK, SourceInfo
 
 LEPTONS = {"electrons": (11, M_ELECTRON), "muons": (13, M_MUON)}
 PHOTON = 22
+_AT_ONCE = 5_000
+"""Events read at a time at most: one Python object per particle takes a hundred times the memory of the arrays."""
 _MOMENTUM = ("pt", "eta", "phi", "mass")
 FIELDS = (
     *("run", "lumi", "event", "gen_weight"),
@@ -109,7 +111,7 @@ class GeneratedSource(ABC):
 
     def _iterate(self, fields: Collection[str], chunk: int) -> Iterator[Events]:
         empty = True
-        for part in self._read(chunk):
+        for part in self._read(min(chunk, _AT_ONCE)):
             empty = False
             yield Events(make_events(self._columns(part, fields)), (self.sample,))
         if empty:

@@ -58,11 +58,10 @@ def _photon_id(tight: Any, loose: Any) -> Any:
 
 
 def _score(b: Any, c: Any, light: Any, jet_pt: Any) -> Any:
-    """DL1d of every jet; NaN for all jets of an event whose tags and jets do not match one to one."""
-    score = np.log(b / (_CHARM * c + (1 - _CHARM) * light))
-    same = ak.num(score) == ak.num(jet_pt)
-    aligned = ak.where(same, score, ak.full_like(jet_pt, np.nan)) if not ak.all(same) else score
-    return ak.values_astype(aligned, np.float32)
+    """DL1d of every jet; tags and jets are stored apart and must match one to one."""
+    if not ak.all(ak.num(b) == ak.num(jet_pt)):
+        raise ValueError("an event has another number of b-tags than of jets; ask for fields without jets.btag")
+    return ak.values_astype(np.log(b / (_CHARM * c + (1 - _CHARM) * light)), np.float32)
 
 
 def _momentum(name: str, prefix: str) -> list[Column]:
