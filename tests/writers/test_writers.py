@@ -95,6 +95,23 @@ def test_dark_machines_lines_hold_six_digits_of_every_number(tmp_path_factory, n
             close(got[1:], want[1:])
 
 
+@settings(max_examples=8, deadline=None, phases=PHASES)
+@given(n=st.integers(1, 10), seed=st.integers(0, 99), name=st.sampled_from(["x.csv", "x.csv.gz"]))
+def test_dark_machines_files_read_back_through_their_reader(tmp_path_factory, n, seed, name):
+    events = rich_events(n, seed)
+    path = tmp_path_factory.mktemp("dm") / name
+    write(path, events)
+    again = Events.concatenate(open_source(path).iterate())
+    for collection in ("electrons", "muons", "photons", "jets"):
+        for column in ("pt", "eta", "phi"):
+            got, want = again.array[collection][column], events.array[collection][column]
+            assert ak.num(got).tolist() == ak.num(want).tolist()
+            close(ak.flatten(got), ak.flatten(want))
+    assert again.array.jets.btag.tolist() == events.array.jets.btag.tolist()
+    assert again.array.muons.charge.tolist() == events.array.muons.charge.tolist()
+    close(again.array.met.pt, events.array.met.pt)
+
+
 def close(got: object, want: object) -> None:
     np.testing.assert_allclose(got, want, rtol=5.1e-6, atol=1e-12)
 
