@@ -1,7 +1,7 @@
 """Measure every process and mixture of the catalogue and write the table that comes with the package.
 
 Cross sections come from the hard process alone, acceptances from events without multi-parton interactions, speeds from
-both, in CPU seconds of one core: python scripts/measure_processes.py [--processes] [--mixtures] [NAME ...]
+both, in CPU seconds of one core: python scripts/measure_processes.py [--processes] [--mixtures] [--missing] [NAME ...]
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--processes", action="store_true")
     parser.add_argument("--mixtures", action="store_true")
+    parser.add_argument("--missing", action="store_true", help="keep what the table has of a mixture's processes")
     parser.add_argument("names", nargs="*")
     options = parser.parse_args()
     both = options.processes == options.mixtures
@@ -44,7 +45,7 @@ def main() -> None:
             save("processes", name, measure_process(process))
     for name, mixture in MIXTURES.items():
         if (both or options.mixtures) and name in (options.names or MIXTURES):
-            save("mixtures", name, {item.process: measure_ingredient(mixture, item) for item in mixture.ingredients})
+            save("mixtures", name, measure_mixture(mixture, known=read()["mixtures"] if options.missing else {}))
 
 
 def measure_process(process: Process) -> dict[str, Any]:
@@ -61,6 +62,12 @@ def measure_process(process: Process) -> dict[str, Any]:
         "n": N_PROCESS,
         "acceptance": acceptance,
     }
+
+
+def measure_mixture(mixture: Mixture, known: dict[str, Any]) -> dict[str, Any]:
+    """Every process of a mixture, but those that are known."""
+    old = known.get(mixture.name, {})
+    return {i.process: old.get(i.process) or measure_ingredient(mixture, i) for i in mixture.ingredients}
 
 
 def measure_ingredient(mixture: Mixture, item: Ingredient) -> dict[str, Any]:
@@ -129,9 +136,17 @@ def rounded(value: float) -> float:
     return float(f"{value:.{DIGITS}g}")
 
 
+def read() -> dict[str, Any]:
+    """The table as it is."""
+    if not TABLE.exists():
+        return {"processes": {}, "mixtures": {}}
+    table: dict[str, Any] = json.loads(TABLE.read_text(encoding="utf-8"))
+    return table
+
+
 def save(part: str, name: str, values: dict[str, Any]) -> None:
     """Merge one result into the table; written at once, so that nothing is lost."""
-    table = json.loads(TABLE.read_text(encoding="utf-8")) if TABLE.exists() else {"processes": {}, "mixtures": {}}
+    table = read()
     table["generator"] = f"PYTHIA {pythia_version()}"
     table[part][name] = values
     TABLE.write_text(json.dumps(table, indent=1, sort_keys=True) + "\n", encoding="utf-8")

@@ -214,7 +214,8 @@ MIXTURES: dict[str, Mixture] = {
                     "z-jets-nunu(pt_min=200,bias=4)",
                     "w-jets-lnu(pt_min=200,bias=4,taus=1)",
                     *_TTBAR_SLICES,
-                    "qcd(pt_min=300,bias=4)",
+                    "qcd(pt_min=300,pt_max=600)",
+                    "qcd(pt_min=600,bias=4)",
                     "single-top-t",
                     *_HARD_DIBOSONS,
                     "tth",
@@ -266,7 +267,8 @@ MIXTURES: dict[str, Mixture] = {
             region="dark-machines-3",
             ingredients=_mix(
                 (
-                    "qcd(pt_min=200,bias=4)",
+                    "qcd(pt_min=200,pt_max=400)",
+                    "qcd(pt_min=400,bias=4)",
                     *_TTBAR_SLICES,
                     "w-jets-lnu(pt_min=150,bias=4,taus=1)",
                     "z-jets-nunu(pt_min=150,bias=4)",
