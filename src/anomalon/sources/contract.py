@@ -88,7 +88,7 @@ class Source(Protocol):
 
 
 @runtime_checkable
-class Tolerant(Source, Protocol):
+class Tolerant(Protocol):
     """A source of lines of text, some of which may be damaged."""
 
     @property
