@@ -110,3 +110,18 @@ def test_filters_of_an_empty_file_leave_nothing_out(tmp_path):
     empty = {name: values[:0] for name, values in as_data(branches()).items()}
     file = write_nano(tmp_path / "e.root", {k: ak.Array(v) if isinstance(v, ak.Array) else v for k, v in empty.items()})
     assert ingest([file], tmp_path / "s", filters=[TRIGGERS]).n_events == 0
+
+
+def test_damaged_lines_lower_the_luminosity_of_data(tmp_path):
+    (tmp_path / "map.yaml").write_text(
+        'is_data: true\nrun: Run\nevent: Event\nmuons:\n  slots: 1\n  columns: {pt: "pt#", eta: "eta#", phi: "phi#"}\n'
+    )
+    good = [f"1,{i},20.5,0.1,0.2" for i in range(8)]
+    text = "\n".join(["Run,Event,pt1,eta1,phi1", *good, "1,8,broken,0.1,0.2", "1,9"])
+    (tmp_path / "x.csv").write_text(text + "\n")
+    settings = ReadSettings(lenient=True, luminosity_fb=10.0, mapping=tmp_path / "map.yaml")
+    store = ingest([tmp_path / "x.csv"], tmp_path / "s", settings)
+    (entry,) = store.ledger.check().entries
+    assert (entry.read, entry.written) == (10, 8)
+    assert store.samples[0].luminosity_fb == pytest.approx(8.0)
+    assert store.samples[0].provenance["luminosity_fb_of_all_events"] == 10.0

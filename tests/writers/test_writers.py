@@ -236,3 +236,17 @@ def test_a_format_is_found_by_name_or_ending():
         writer_for("a", "hdf")
     with pytest.raises(UnknownNameError, match=r"ending names no format.*\.npz"):
         writer_for("a.txt")
+
+
+@pytest.mark.parametrize("kind", ["root", "rntuple", "hdf5"])
+@pytest.mark.parametrize("name", ["nano_tt_v12.root", "nano_dimuon.root"])
+def test_real_files_survive_a_round_trip(name, kind, shared, tmp_path):
+    events = Events.concatenate(open_source(shared / "data" / "cms" / name).iterate())
+    path = tmp_path / NAMES[kind]
+    write(path, events, format_=kind)
+    again = load_padded(path) if kind == "hdf5" else Events.concatenate(open_source(path).iterate())
+    got, want = by_value(again), by_value(events)
+    assert set(got) == set(want)
+    for column, values in want.items():
+        np.testing.assert_array_equal(*(ak.to_numpy(ak.ravel(ak.Array(v))) for v in (got[column], values)), column)
+    assert again.samples[0].sum_gen_weights == events.samples[0].sum_gen_weights
