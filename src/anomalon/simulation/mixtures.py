@@ -165,7 +165,7 @@ def _mix(backgrounds: tuple[str, ...], signals: tuple[str, ...]) -> tuple[Ingred
 
 
 _NO_LHE = "ttZ, ttW, tW and triboson are missing: PYTHIA does not have them"
-_SLICED = "processes start at the pT of their slice: softer events rarely reach the region"
+_SLICED = "processes start at the pT of their first slice: softer events rarely reach the region"
 _CHALLENGE = f"{GARCIA_RUIZ}; Dark Machines challenge (arXiv:2105.14027)"
 _TTBAR_SLICES = ("ttbar(pt_max=200)", "ttbar(pt_min=200,bias=3)")
 _HARD_DIBOSONS = ("ww-all(pt_min=200,bias=3)", "wz-all(pt_min=200,bias=3)", "zz-all(pt_min=200,bias=3)")
@@ -237,7 +237,7 @@ MIXTURES: dict[str, Mixture] = {
             detector="darkmachines",
             skim_leptons=3,
             fakes=FakeSettings(keep_real=False),
-            caveats=(_NO_LHE, "gluino-tt has more than three leptons' worth of tops: few of them pass the skim"),
+            caveats=(_NO_LHE,),
             source=_CHALLENGE,
         ),
         Mixture(

@@ -49,7 +49,7 @@ class Region(Settings):
         """
         ht = "HT of jets, leptons and photons" if self.ht_of_everything else "HT"
         parts = [_thresholds("lepton", self.lepton_pt), _thresholds("jet", self.jet_pt)]
-        parts += [f"{self.n_bjets} b-jets" if self.n_bjets else ""]
+        parts += [f"{self.n_bjets} b-jet{'s' * (self.n_bjets > 1)}" if self.n_bjets else ""]
         parts += [f"{what} > {cut:g} GeV" if cut else "" for what, cut in ((ht, self.ht_min), ("MET", self.met_min))]
         parts += [f"MET/HT > {self.met_over_ht_min:g}" if self.met_over_ht_min else ""]
         return ", ".join(part for part in parts if part)
