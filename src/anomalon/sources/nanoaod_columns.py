@@ -11,7 +11,6 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import awkward as ak
 import numpy as np
 
 from anomalon.errors import MissingFieldError, suggest
@@ -32,7 +31,10 @@ Other years differ by a few per cent of the score: cut on ``jets.btag_score`` wh
 
 @dataclass(frozen=True)
 class Column:
-    """How to fill one event field: the branches it needs and what to do with them."""
+    """How to fill one event field: the branches it needs and what to do with them.
+
+    ``compute`` works value by value on the branches' flat NumPy arrays, whatever lists they form.
+    """
 
     field: str
     branches: tuple[str, ...]
@@ -40,23 +42,22 @@ class Column:
 
 
 def _as(dtype: Any) -> Callable[[Any], Any]:
-    return lambda values: ak.values_astype(values, dtype)
+    return lambda values: values.astype(dtype, copy=False)
 
 
 def _signed(values: Any) -> Any:
     """Event numbers are written as unsigned 64-bit integers, of which none in use passes 2^63."""
-    return ak.values_astype(values, np.int64)
+    return values.astype(np.int64, copy=False)
 
 
 def _significance(value: Any, error: Any) -> Any:
     """Impact parameter over its uncertainty; NaN, never 0, where the uncertainty is not positive."""
     good = error > 0
-    return ak.values_astype(ak.where(good, value / ak.where(good, error, 1), np.nan), np.float32)
+    return np.where(good, value / np.where(good, error, 1), np.nan).astype(np.float32)
 
 
 def _muon_id(tight: Any, medium: Any, loose: Any) -> Any:
-    level = ak.where(tight, 4, ak.where(medium, 3, ak.where(loose, 2, 0)))
-    return ak.values_astype(level, np.float32)
+    return np.where(tight, 4, np.where(medium, 3, np.where(loose, 2, 0))).astype(np.float32)
 
 
 def _above(threshold: float) -> Callable[[Any], Any]:
@@ -88,7 +89,7 @@ CANDIDATES: tuple[Column, ...] = (
     Column("muons.id", ("Muon_tightId", "Muon_mediumId", "Muon_looseId"), _muon_id),
     Column("muons.id", ("Muon_tightId", "Muon_mediumId"), lambda tight, medium: _muon_id(tight, medium, False)),
     *_momentum("photons", "Photon", ("pt", "eta", "phi", "mass")),
-    Column("photons.mass", ("Photon_pt",), lambda pt: ak.values_astype(0 * pt, np.float32)),
+    Column("photons.mass", ("Photon_pt",), lambda pt: np.zeros(len(pt), np.float32)),
     *_momentum("jets", "Jet", ("pt", "eta", "phi", "mass")),
     Column("jets.btag_score", ("Jet_btagScore",), _as(np.float32)),  # as anomalon export writes it
     *(Column("jets.btag_score", (branch,), _as(np.float32)) for branch in B_TAGGERS),
