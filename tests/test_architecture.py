@@ -17,12 +17,14 @@ ORDER = """
     errors
     config
     kinematics
+    processes
     events
     ledger
     store
     writers
     generator
     sources simulation
+    mapreduce
     selection
     features
     batches
