@@ -320,7 +320,7 @@ def _draw_ratio(axes: Axes, comparison: Comparison) -> None:
         reach = max(reach, min(1.0, float(np.quantile(off, 0.8)) * 1.3)) if len(off) else reach
         _arrows(axes, centres[seen], ratio[seen], 1 + reach)
     axes.set_ylim(1 - reach * 1.02, 1 + reach * 1.02)
-    axes.set_ylabel("Data / bkg.")
+    axes.set_ylabel("Data / bkg.", loc="center")
 
 
 def _arrows(axes: Axes, centres: Floats, ratio: Floats, top: float) -> None:
