@@ -1,4 +1,7 @@
-"""Simulated events per CPU second beside PYTHIA's own ``nextBatch`` alone: the same seeds, so the same events."""
+"""Simulated events per CPU second beside PYTHIA's own ``nextBatch`` alone: the same seeds, so the same events.
+
+Two workers beside one are compared in wall time, so that row means something on an otherwise idle machine only.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,12 @@ from collections.abc import Callable
 from typing import Any
 
 from anomalon.simulation import SimulationSettings, simulate_block
-from anomalon.simulation.blocks import generator_seed
+from anomalon.simulation.blocks import BLOCK_SIZE, generator_seed
 from anomalon.simulation.pythia import Generator
+from anomalon.simulation.workers import available_cores, run_blocks
 
 ROUNDS = 3
+BLOCKS = 6
 CASES = {
     "wz, MPI off": SimulationSettings(process="wz", n_events=500, mpi=False),
     "wz, MPI off, 3 leptons": SimulationSettings(process="wz", n_events=500, mpi=False, skim_leptons=3),
@@ -21,7 +26,8 @@ CASES = {
 
 def run() -> list[dict[str, Any]]:
     """Measure every case, ours and PYTHIA's in turn."""
-    return [_compare(name, settings) for name, settings in CASES.items()]
+    rows = [_compare(name, settings) for name, settings in CASES.items()]
+    return rows + ([_compare_workers()] if available_cores() > 1 else [])
 
 
 def _compare(name: str, settings: SimulationSettings) -> dict[str, Any]:
@@ -36,6 +42,23 @@ def _compare(name: str, settings: SimulationSettings) -> dict[str, Any]:
     n = ROUNDS * settings.n_events
     row = {"name": f"simulation: {name}", "ours": n / ours, "peer": n / peer, "ratio": peer / ours}
     return row | {"unit": "events/CPU s", "peer_name": "pythia8mc nextBatch"}
+
+
+def _compare_workers() -> dict[str, Any]:
+    one, two = (_blocks_per_second(workers) * BLOCK_SIZE for workers in (1, 2))
+    row = {"name": "simulation: wz, MPI on, 2 workers", "ours": two, "peer": one, "ratio": two / one}
+    return row | {"unit": "events/s", "peer_name": "1 worker"}
+
+
+def _blocks_per_second(workers: int) -> float:
+    """Speed once every worker has started: from the first block of the last worker to start until the end."""
+    settings = SimulationSettings(process="wz", n_events=(BLOCKS + workers) * BLOCK_SIZE)
+    blocks = run_blocks(settings, workers)
+    for _ in range(workers):
+        next(blocks)
+    start = time.perf_counter()
+    done = sum(1 for _ in blocks)
+    return done / (time.perf_counter() - start)
 
 
 def _cpu_seconds(work: Callable[[], object]) -> float:

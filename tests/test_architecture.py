@@ -18,10 +18,14 @@ ORDER = """
     config
     kinematics
     partial
+    processes
     events
     ledger
     store
+    writers
+    generator
     sources simulation
+    mapreduce
     selection
     features
     batches

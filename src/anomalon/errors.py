@@ -67,6 +67,10 @@ class SimulationError(AnomalonError, RuntimeError):
     """The event generator refused its settings or stopped early."""
 
 
+class WorkerError(AnomalonError, RuntimeError):
+    """Worker processes died again and again, or a cluster cannot be reached."""
+
+
 class MissingExtraError(AnomalonError, ImportError):
     """An optional dependency is needed and not installed; the message names the extra."""
 

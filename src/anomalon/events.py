@@ -8,6 +8,8 @@ Conventions, written once and linked from everywhere else:
   variations are ``fakeUp`` and ``fakeDown``.
 - ``electrons, muons, photons, jets``: lists of ``pt, eta, phi, mass``; leptons also ``charge`` and, where the source
   has them, ``isolation, d0_significance, id``; jets also ``btag`` (bool) and ``btag_score``. ``met`` has ``pt, phi``.
+- ``fatjets``, where the source has them: ``pt, eta, phi, mass`` and the N-subjettiness ``tau1 ... tau4``, to be read as
+  ``fatjets["tau2"]``: the attribute ``fatjets.tau2`` is the vector's own, the squared mass.
 - A source that was asked for fewer fields leaves the others out; :meth:`Events.require` names what is missing.
 - The event weight is computed from the samples, never stored (:meth:`Events.weights`).
 """
@@ -15,6 +17,7 @@ Conventions, written once and linked from everywhere else:
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 import awkward as ak
@@ -34,12 +37,15 @@ DEFAULT_LUMINOSITY = 140.0
 
 EVENT_FIELDS = ("run", "lumi", "event", "dataset", "gen_weight")
 COLLECTIONS = ("electrons", "muons", "photons", "jets")
+OPTIONAL_COLLECTIONS = ("fatjets",)
+"""Collections that few sources have: absent, not empty, in all others."""
 
 _OBJECT_DEFAULTS: dict[str, dict[str, tuple[Any, Any]]] = {
     "electrons": {"mass": (M_ELECTRON, np.float32), "charge": (0, np.int32)},
     "muons": {"mass": (M_MUON, np.float32), "charge": (0, np.int32)},
     "photons": {"mass": (0.0, np.float32)},
     "jets": {"mass": (0.0, np.float32), "btag": (False, np.bool_)},
+    "fatjets": {"mass": (0.0, np.float32)},
 }
 
 
@@ -104,6 +110,47 @@ class Sample(Settings):
         return factor
 
 
+@dataclass(frozen=True)
+class Lists:
+    """A collection of objects as flat arrays.
+
+    Attributes:
+        starts, stops: event i has the objects ``starts[i]`` to ``stops[i]`` (exclusive) of every column.
+        columns: by name; they may hold objects of no event at all.
+    """
+
+    starts: npt.NDArray[np.int64]
+    stops: npt.NDArray[np.int64]
+    columns: Mapping[str, npt.NDArray[Any]]
+
+    def __getitem__(self, name: str) -> npt.NDArray[Any]:
+        return self.columns[name]
+
+    @property
+    def counts(self) -> npt.NDArray[np.int64]:
+        """Number of objects of each event."""
+        return self.stops - self.starts
+
+    def counts_of(self, mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+        """Number of objects of each event where a mask over the columns is true."""
+        before = np.zeros(len(mask) + 1, dtype=np.int64)
+        np.cumsum(mask, out=before[1:])
+        return before[self.stops] - before[self.starts]
+
+    def objects_of(self, events: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Places in the columns of the objects of some events, and the position in ``events`` that each belongs to.
+
+        >>> lists = Lists(np.array([0, 2, 3]), np.array([2, 3, 5]), {})
+        >>> owner, place = lists.objects_of(np.array([0, 2]))
+        >>> owner.tolist(), place.tolist()
+        ([0, 0, 1, 1], [0, 1, 3, 4])
+        """
+        counts = self.counts[events]
+        owner = np.repeat(np.arange(len(events)), counts)
+        shift = self.starts[events] - (np.cumsum(counts) - counts)
+        return owner, np.arange(len(owner)) + shift[owner]
+
+
 class Events:
     """A ragged table of collisions and the samples that they belong to.
 
@@ -126,9 +173,9 @@ class Events:
             raise InvalidEventsError(f"events lack {', '.join(missing)}; each event needs {', '.join(EVENT_FIELDS)}")
         self.array = array
         self.samples = tuple(samples)
-        if len(array) and not 0 <= int(ak.min(array.dataset)) <= int(ak.max(array.dataset)) < len(self.samples):
-            worst = int(ak.max(array.dataset))
-            raise InvalidEventsError(f"dataset index {worst} points past the {len(self.samples)} samples")
+        dataset = self.numbers("dataset")
+        if len(dataset) and not 0 <= dataset.min() <= dataset.max() < len(self.samples):
+            raise InvalidEventsError(f"dataset index {dataset.max()} points past the {len(self.samples)} samples")
 
     def __len__(self) -> int:
         return len(self.array)
@@ -148,7 +195,7 @@ class Events:
     def has(self, name: str) -> bool:
         """Whether a field (``met``) or a column of a collection (``jets.btag``) is present."""
         head, _, tail = name.partition(".")
-        return head in self.array.fields and (not tail or tail in self.array[head].fields)
+        return head in self.array.fields and (not tail or tail in self.array.layout[head].fields)
 
     def require(self, names: Iterable[str], why: str) -> None:
         """Refuse events that lack a field.
@@ -160,6 +207,27 @@ class Events:
         if missing:
             raise MissingFieldError(f"{why} needs {', '.join(missing)}; found {', '.join(self.fields)}")
 
+    def lists(self, name: str, columns: Sequence[str]) -> Lists:
+        """Columns of a collection as flat arrays, for fast loops; nothing is copied where the events allow it.
+
+        >>> muons = [{"pt": 30, "eta": 0.1, "phi": 1.0}, {"pt": 20, "eta": 0.1, "phi": 1.0}]
+        >>> lists = Events.from_dicts([{}, {"muons": muons}]).lists("muons", ["pt"])
+        >>> lists.starts.tolist(), lists.stops.tolist(), lists.columns["pt"].tolist()
+        ([0, 0], [0, 2], [30.0, 20.0])
+        """
+        layout = _projected(self.array.layout[name])
+        if not isinstance(layout, ak.contents.ListOffsetArray):  # selected events: leave the others' objects behind
+            layout = layout.to_ListOffsetArray64(True)
+        starts, stops = (np.asarray(ends.data, dtype=np.int64) for ends in (layout.starts, layout.stops))
+        return Lists(starts, stops, {c: np.asarray(_projected(layout.content[c]).data) for c in columns})
+
+    def numbers(self, name: str) -> npt.NDArray[Any]:
+        """A column with one value per event, such as ``event`` or ``met.pt``, shape (event,)."""
+        layout = self.array.layout
+        for part in name.split("."):
+            layout = _projected(layout[part])
+        return np.asarray(layout.data)
+
     def is_data(self) -> npt.NDArray[np.bool_]:
         """Whether each event is collision data, shape (event,)."""
         return self._per_sample([s.is_data for s in self.samples], np.bool_)
@@ -167,6 +235,10 @@ class Events:
     def processes(self) -> npt.NDArray[np.str_]:
         """Name of each event's process, shape (event,)."""
         return self._per_sample([s.process for s in self.samples], np.str_)
+
+    def of_process(self, name: str) -> npt.NDArray[np.bool_]:
+        """Whether each event is of a process, shape (event,)."""
+        return self._per_sample([s.process == name for s in self.samples], np.bool_)
 
     def weights(
         self, luminosity: float | None = DEFAULT_LUMINOSITY, variation: str | None = None
@@ -183,11 +255,11 @@ class Events:
             InvalidEventsError: a sample's cross section or sum of weights is not known.
             UnknownNameError: no factor has that variation.
         """
-        used = np.unique(ak.to_numpy(self.array.dataset))
+        used = np.flatnonzero(np.bincount(self.numbers("dataset"), minlength=len(self.samples)))
         norm = np.ones(len(self.samples))
         if luminosity is not None:
             norm[used] = [self.samples[i].normalisation(luminosity) for i in used]
-        weight = self._per_sample(norm, np.float64) * ak.to_numpy(self.array.gen_weight)
+        weight = self._per_sample(norm, np.float64) * self.numbers("gen_weight")
         weight = weight * self._product_of_factors(variation)
         return np.where(self.is_data(), 1.0, weight)
 
@@ -205,7 +277,7 @@ class Events:
     def _per_sample(self, values: Any, dtype: Any) -> npt.NDArray[Any]:
         if not len(self):
             return np.zeros(0, dtype=dtype)
-        per_event: npt.NDArray[Any] = np.asarray(values, dtype=dtype)[ak.to_numpy(self.array.dataset)]
+        per_event: npt.NDArray[Any] = np.asarray(values, dtype=dtype)[self.numbers("dataset")]
         return per_event
 
     @classmethod
@@ -256,7 +328,8 @@ class Events:
             "dataset": np.asarray([names.get(d, d) for d in (row.get("dataset", 0) for row in rows)], dtype=np.int32),
             "gen_weight": _column(rows, "gen_weight", 1.0, np.float64),
         }
-        columns |= {name: _collection(rows, name) for name in COLLECTIONS}
+        optional = [name for name in OPTIONAL_COLLECTIONS if any(name in row for row in rows)]
+        columns |= {name: _collection(rows, name) for name in (*COLLECTIONS, *optional)}
         columns["met"] = make_objects(
             {k: np.asarray([row.get("met", {}).get(k, 0.0) for row in rows], dtype=np.float32) for k in ("pt", "phi")}
         )
@@ -270,7 +343,40 @@ class Events:
 
 def make_objects(columns: Mapping[str, Any]) -> ak.Array:
     """Zip the columns of an object collection or of ``met`` and attach the vector behaviour."""
+    if all(isinstance(column, np.ndarray) for column in columns.values()):
+        return ak.Array(_record(columns, vector_name(columns)))
     return ak.zip(dict(columns), with_name=vector_name(columns))
+
+
+def make_lists(columns: Mapping[str, npt.NDArray[Any]], offsets: npt.NDArray[np.int64]) -> ak.Array:
+    """A collection from flat columns, of which event i has ``offsets[i]`` to ``offsets[i + 1]``; nothing is copied.
+
+    >>> make_lists({"pt": np.array([3.0, 2.0, 1.0])}, np.array([0, 2, 2, 3])).pt.to_list()
+    [[3.0, 2.0], [], [1.0]]
+    """
+    objects = _record(columns, vector_name(columns))
+    return ak.Array(ak.contents.ListOffsetArray(ak.index.Index64(offsets), objects))
+
+
+def _record(columns: Mapping[str, Any], name: str | None = None) -> Any:
+    contents = [
+        ak.contents.NumpyArray(column) if isinstance(column, np.ndarray) else ak.to_layout(column)
+        for column in columns.values()
+    ]
+    lengths = {field: content.length for field, content in zip(columns, contents, strict=True)}
+    if len(set(lengths.values())) > 1:
+        raise InvalidEventsError(f"columns of different lengths: {lengths}")
+    return ak.contents.RecordArray(contents, list(columns), parameters={"__record__": name} if name else None)
+
+
+def _projected(layout: Any) -> Any:
+    """Take what an index or an option without missing values points to."""
+    while layout.is_indexed or layout.is_option:
+        inner = layout.project()
+        if inner.length != layout.length:
+            raise InvalidEventsError(f"{layout.length - inner.length} missing values (None), events have none")
+        layout = inner
+    return layout
 
 
 def vector_name(fields: Iterable[str]) -> str | None:
@@ -287,10 +393,10 @@ def vector_name(fields: Iterable[str]) -> str | None:
 def make_events(columns: Mapping[str, Any]) -> ak.Array:
     """Zip event columns into the record array of :class:`Events`; every collection is sorted by decreasing pT."""
     table = dict(columns)
-    for name in COLLECTIONS:
+    for name in (*COLLECTIONS, *OPTIONAL_COLLECTIONS):
         if name in table and "pt" in table[name].fields:
             table[name] = sort_by_pt(table[name])
-    return ak.zip(table, depth_limit=1)
+    return ak.Array(_record(table))
 
 
 def fill_factors(array: ak.Array, names: Sequence[str]) -> ak.Array:
@@ -304,16 +410,20 @@ def fill_factors(array: ak.Array, names: Sequence[str]) -> ak.Array:
 
 def sort_by_pt(objects: ak.Array) -> ak.Array:
     """Sort a collection by decreasing pT in every event; equal pT keep their order."""
-    if _is_sorted(objects.pt):
+    if _is_sorted(objects):
         return objects
     return objects[ak.argsort(objects.pt, axis=1, ascending=False, stable=True)]
 
 
-def _is_sorted(pt: ak.Array) -> bool:
+def _is_sorted(objects: ak.Array) -> bool:
     """Whether pT decreases in every event: a pass over the numbers that saves most sources the sorting."""
-    flat, ends = ak.to_numpy(ak.flatten(pt, axis=1)), np.cumsum(ak.to_numpy(ak.num(pt, axis=1)))
-    in_order = flat[1:] <= flat[:-1]  # false for NaN, whose place the sorting decides
-    in_order[ends[(ends > 0) & (ends < len(flat))] - 1] = True
+    # the layout's column: the attribute of a vector is computed, which takes longer than the pass
+    layout = _projected(_projected(objects.layout)["pt"]).to_ListOffsetArray64(True)
+    offsets = np.asarray(layout.offsets.data)
+    flat = np.asarray(_projected(layout.content).data)[: offsets[-1]]
+    in_order = np.ones(len(flat) + 1, dtype=bool)
+    np.less_equal(flat[1:], flat[:-1], out=in_order[1:-1][: max(len(flat) - 1, 0)])  # false for NaN: sorting places it
+    in_order[offsets] = True
     return bool(in_order.all())
 
 
@@ -331,12 +441,12 @@ def merge_samples(groups: Iterable[Sequence[Sample]]) -> tuple[Sample, ...]:
 
 
 def _check_rows(rows: Sequence[Mapping[str, Any]]) -> None:
-    allowed = {*EVENT_FIELDS, *COLLECTIONS, "met", "factors"}
+    allowed = {*EVENT_FIELDS, *COLLECTIONS, *OPTIONAL_COLLECTIONS, "met", "factors"}
     for i, row in enumerate(rows):
         for key in row:
             if key not in allowed:
                 raise InvalidEventsError(f"event {i}: unknown field '{key}'; {suggest(key, allowed)}")
-        for name in COLLECTIONS:
+        for name in (*COLLECTIONS, *OPTIONAL_COLLECTIONS):
             for j, item in enumerate(row.get(name, ())):
                 missing = [k for k in ("pt", "eta", "phi") if k not in item]
                 if missing:
@@ -353,7 +463,7 @@ def _collection(rows: Sequence[Mapping[str, Any]], name: str) -> ak.Array:
     columns = {k: np.asarray([o[k] for o in objects], dtype=np.float32) for k in ("pt", "eta", "phi")}
     for key, (default, dtype) in _OBJECT_DEFAULTS[name].items():
         columns[key] = np.asarray([o.get(key, default) for o in objects], dtype=dtype)
-    for key in ("isolation", "d0_significance", "id", "btag_score"):
+    for key in ("isolation", "d0_significance", "id", "btag_score", "tau1", "tau2", "tau3", "tau4"):
         if objects and all(key in o for o in objects):
             columns[key] = np.asarray([o[key] for o in objects], dtype=np.float32)
     return ak.unflatten(make_objects(columns), counts)

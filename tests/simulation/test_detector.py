@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import awkward as ak
@@ -15,13 +16,13 @@ from anomalon.kinematics import delta_r
 from anomalon.simulation.detector import Reconstructed, reconstruct
 from anomalon.simulation.neighbours import close_pairs
 from anomalon.simulation.particles import HeavyHadrons, Particles
+from anomalon.simulation.presets import DARK_MACHINES_STORED, PRESETS, get_detector
 from anomalon.simulation.response import (
     DetectorSettings,
     JetResponse,
     LeptonResponse,
     MetResponse,
     btag_efficiency,
-    get_detector,
     lookup,
 )
 
@@ -236,3 +237,39 @@ def test_an_unknown_detector_and_an_unsorted_table_are_refused() -> None:
     values["muons"]["efficiency"] = ((2.4, 0.9, 0.9), (1.5, 0.9, 0.9))
     with pytest.raises(ConfigError, match=r"muons\.efficiency: rows must be sorted"):
         DetectorSettings.parse(values)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_keeps_its_own_acceptance(name: str) -> None:
+    detector = get_detector(name)
+    seen = look(crowd(), detector).objects
+    assert detector.name == name
+    for kind in ("electrons", "muons", "photons"):
+        response = getattr(detector, kind)
+        assert ak.min(seen[kind].pt) > response.pt_min
+        assert ak.max(abs(seen[kind].eta)) < response.efficiency[-1][0]
+        assert response.resolution[-1][0] >= response.efficiency[-1][0]
+    assert ak.all(abs(seen["jets"].eta) < detector.jets.eta_max, axis=None)
+
+
+def test_dark_machines_objects_are_those_of_the_challenge(shared: Path) -> None:
+    text = (shared / "reference" / "darkmachines_spec.json").read_text()
+    assert '"pT>20,|eta|<2.8"' in text
+    assert '"pT>20,|eta|<2.37"' in text
+    detector = get_detector("darkmachines")
+    assert (detector.jets.pt_min, detector.jets.eta_max) == (20, 2.8)
+    assert (detector.photons.pt_min, detector.photons.efficiency[-1][0]) == (20, 2.37)
+    assert (detector.muons.pt_min, detector.muons.efficiency[-1][0]) == (15, 2.7)
+    assert (detector.electrons.pt_min, detector.electrons.efficiency[-1][0]) == (15, 2.5)
+    for rule in DARK_MACHINES_STORED:
+        assert f"pT>{rule.pt_min:g},|eta|<{rule.eta_max:g}" in text
+
+
+def test_missing_momentum_without_muons_takes_them_for_missing() -> None:
+    blind = PERFECT.model_copy(update={"met": PERFECT.met.model_copy(update={"muons": False})})
+    rows: list[Row] = [(0, 13, 80.0, 0.3, 0.4), (0, 211, 80.0, 0.0, 0.4 - np.pi)]
+    assert look(rows).objects["met"].pt.tolist() == pytest.approx([0.0], abs=1e-3)
+    seen = look(rows, blind).objects
+    assert seen["met"].pt.tolist() == pytest.approx([80.0], rel=1e-5)
+    assert seen["met"].phi.tolist() == pytest.approx([0.4], rel=1e-4)
+    assert len(seen["muons"][0]) == 1

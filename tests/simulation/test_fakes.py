@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from anomalon.events import Events
 from anomalon.simulation.fakes import RANDOM_NUMBERS, FakeSettings, Versions, with_fakes, without_fakes
-from anomalon.simulation.response import MetResponse, get_detector
+from anomalon.simulation.presets import get_detector
+from anomalon.simulation.response import MetResponse
 
 CMS = get_detector("cms")
 FAKES = FakeSettings()
@@ -128,3 +129,10 @@ def test_processes_without_fakes_carry_the_factors_too() -> None:
     versions = without_fakes(objects)
     assert len(versions.source) == 2
     assert all(factor.tolist() == [1.0, 1.0] for factor in versions.factors.values())
+
+
+def test_no_events_have_no_versions() -> None:
+    array = Events.from_dicts([{"jets": [jet()], "met": {"pt": 20.0, "phi": 0.3}}]).array[:0]
+    objects = {name: array[name] for name in ("electrons", "muons", "photons", "jets", "met")}
+    versions = with_fakes(objects, np.zeros((0, 3)), settings=FAKES, detector=CMS)
+    assert len(versions.source) == len(versions.factors["fake"]) == 0

@@ -47,8 +47,8 @@ def test_label_shows_only_what_differs_from_the_default() -> None:
     [
         ("drell-yam", UnknownNameError, "no process 'drell-yam'; did you mean 'drell-yan'?"),
         ("c1n2(m_slp=3)", UnknownNameError, "process 'c1n2' has no parameter 'm_slp'; did you mean 'm_lsp'?"),
-        ("ttbar(mass=3)", UnknownNameError, "process 'ttbar' has no parameter 'mass'; it has none"),
-        ("c1n2(m_lsp=400)", ConfigError, "m_c1n2 - m_lsp = 50 GeV, must be larger than m_Z"),
+        ("single-top-t(mass=3)", UnknownNameError, "process 'single-top-t' has no parameter 'mass'; it has none"),
+        ("c1n2(m_lsp=400)", ConfigError, "m_c1n2 - m_lsp = 50 GeV, must be larger than 91.1876 GeV"),
         ("wprime-wz(mass=100)", ConfigError, "mass = 100 is out of range; allowed: 400 to 8000 GeV"),
         ("wprime-wz(mass=nan)", ConfigError, "mass = nan is out of range"),
         ("wz(taus=0.5)", ConfigError, "taus = 0.5 is a switch; allowed: 0 or 1"),

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from anomalon.errors import ConfigError, MissingExtraError, SimulationError, UnknownNameError
 from anomalon.events import Events
+from anomalon.generator.clustering import load_fastjet
 from anomalon.kinematics import M_Z, invariant_mass
-from anomalon.simulation import Process, SimulationSettings, get_process, simulate, workers
-from anomalon.simulation.blocks import BLOCK_SIZE, generator_seed, make_sample, simulate_block
-from anomalon.simulation.jets import load_fastjet
+from anomalon.simulation import Process, SimulationSettings, get_detector, get_process, simulate, workers
+from anomalon.simulation.blocks import BLOCK_SIZE, _holds, generator_seed, make_sample, simulate_block
 from anomalon.simulation.pythia import Counts, Generator
 from anomalon.simulation.workers import run_blocks
 
@@ -119,6 +119,24 @@ def test_fake_versions_keep_the_identity_of_their_event_under_another_run() -> N
     skimmed = simulated(with_process("ttbar-2l", skim_leptons=3)).array
     three = ak.num(array.electrons) + ak.num(array.muons) >= 3
     assert ak.array_equal(skimmed, array[three])
+
+
+def test_events_that_fail_the_storing_rule_are_dropped_and_still_counted() -> None:
+    stored = simulated(with_process("wz", detector="darkmachines"))
+    rules = get_detector("darkmachines").stored_if
+    everything = get_detector("darkmachines").model_copy(update={"stored_if": ()})
+    whole = simulated(with_process("wz", detector=everything))
+    objects = {name: whole.array[name] for name in ("electrons", "muons", "photons", "jets")}
+    keep = np.any([_holds(rule, objects) for rule in rules], axis=0)
+    assert 0 < keep.sum() < len(whole)
+    assert ak.array_equal(whole.array[keep], stored.array)
+    assert stored.samples[0].sum_gen_weights == len(whole)
+
+
+def test_an_electron_in_the_gap_between_barrel_and_endcap_stores_no_event() -> None:
+    (rule,) = [rule for rule in get_detector("darkmachines").stored_if if rule.collection == "electrons"]
+    rows = [{"electrons": [{"pt": 30.0, "eta": eta, "phi": 0.0}]} for eta in (1.3, -1.45, 1.6, 2.48)]
+    assert _holds(rule, Events.from_dicts(rows).array).tolist() == [True, False, True, False]
 
 
 def test_the_sample_is_known_only_after_the_last_block() -> None:
@@ -259,6 +277,7 @@ def kill_workers_after_the_first_block(settings: SimulationSettings) -> list[ak.
     return [first.events, *(block.events for block in blocks)]
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_replaced_and_nothing_is_lost() -> None:
     settings = WZ.model_copy(update={"n_events": 3000, "skim_leptons": 3})
     events = kill_workers_after_the_first_block(settings)

@@ -43,8 +43,8 @@ def test_a_store_without_events_gives_one_empty_part(tmp_path):
 
 
 def test_an_unknown_format_is_named_with_what_is_supported(tmp_path):
-    (tmp_path / "a.csv").write_text("pt,eta\n1,2\n")
-    with pytest.raises(InputFileError, match=r"starts with b'pt,eta.*supported: .*cms-nanoaod"):
+    (tmp_path / "a.csv").write_text("pt and eta\n1 2\n")
+    with pytest.raises(InputFileError, match=r"starts with b'pt and eta.*supported: .*cms-nanoaod"):
         open_source(tmp_path / "a.csv")
     with pytest.raises(InputFileError, match="a directory that is no store"):
         open_source(tmp_path)

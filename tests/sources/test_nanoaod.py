@@ -30,8 +30,8 @@ REFUSED = [
         MissingFieldError,
         r"event needs event, lumi needs luminosityBlock, run needs run; the file has Muon_",
     ),
-    ("flat_ww.root", InputFileError, r"not NanoAOD: no tree 'Events'; it holds TTree 'events' with NJet, Jet_Px"),
-    ("flat_zz.root", InputFileError, r"not NanoAOD: no tree 'Events'"),
+    ("flat_ww.root", InputFileError, r"a flat file needs a mapping: --mapping FILE; its columns are NJet, Jet_Px"),
+    ("flat_zz.root", InputFileError, r"a flat file needs a mapping: --mapping FILE"),
 ]
 
 
@@ -159,8 +159,8 @@ def test_chunk_size_does_not_change_events(tmp_path, chunk, step):
 
 def test_only_the_branches_that_are_needed_are_read(tmp_path, monkeypatch):
     names: set[str] = set()
-    original = nanoaod.read_branches
-    monkeypatch.setattr(nanoaod, "read_branches", lambda t, n, *range_: names.update(n) or original(t, n, *range_))
+    original = nanoaod.read_flat
+    monkeypatch.setattr(nanoaod, "read_flat", lambda t, n, *range_: names.update(n) or original(t, n, *range_))
     source = open_source(write_nano(tmp_path / "a.root", nano_branches()))
     events = load(source, ["electrons.eta", "met.pt"])
     assert names == {"run", "luminosityBlock", "event", "genWeight", "Electron_pt", "Electron_eta", "MET_pt"}

@@ -23,11 +23,20 @@ def read(
     k_factor: Annotated[float, typer.Option(help="Ratio to the cross section of a higher order.")] = 1.0,
     filter_efficiency: Annotated[float, typer.Option(help="Fraction that passes the generator's filter.")] = 1.0,
     luminosity: Annotated[float | None, typer.Option(help="Luminosity of collision data, fb^-1.", metavar="FB")] = None,
-    sqrt_s: Annotated[float, typer.Option("--sqrt-s", help="Centre-of-mass energy in GeV.")] = 13000.0,
+    sqrt_s: Annotated[
+        float | None, typer.Option("--sqrt-s", help="Centre-of-mass energy in GeV; default: the file's, or 13000.")
+    ] = None,
     fields: Annotated[
         str | None, typer.Option(help="Event fields to store, by commas: electrons,muons,met.pt. Default: all.")
     ] = None,
     chunk: Annotated[int, typer.Option(help="Events in memory at a time; does not change the result.")] = 50_000,
+    mapping: Annotated[Path | None, typer.Option(help="YAML: which column of a flat file is which field.")] = None,
+    lenient: Annotated[bool, typer.Option("--lenient", help="Text: leave bad lines out and count them.")] = False,
+    luminosity_mask: Annotated[Path | None, typer.Option(help="JSON of good lumi blocks: data outside is cut.")] = None,
+    triggers: Annotated[
+        str | None, typer.Option(help="Any of these HLT paths, by commas, or a YAML file: year -> list of paths.")
+    ] = None,
+    year: Annotated[int | None, typer.Option(help="Year of simulation, for trigger lists of several years.")] = None,
     checksums: Annotated[Path | None, typer.Option(help="List from sha256sum; a changed file is refused.")] = None,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="List damaged files in the ledger and go on.")] = False,
     keep_duplicates: Annotated[
@@ -42,6 +51,7 @@ def read(
 
     Example: anomalon read "dy_*.root" --process DY --cross-section 6077 --output stores/dy
     """
+    from anomalon.cli._filters import read_filters
     from anomalon.sources import ReadSettings, ingest
 
     settings = ReadSettings.parse(
@@ -55,13 +65,16 @@ def read(
             "fields": None if fields is None else tuple(name.strip() for name in fields.split(",")),
             "skip_bad": skip_bad,
             "keep_duplicates": keep_duplicates,
+            "mapping": mapping,
+            "lenient": lenient,
             "checksums": checksums,
             "chunk": chunk,
         },
         where="anomalon read",
     )
     with progress("reading") as report:
-        store = ingest(files, output, settings, overwrite=overwrite, on_progress=report)
+        filters = read_filters(luminosity_mask, triggers, year)
+        store = ingest(files, output, settings, overwrite=overwrite, on_progress=report, filters=filters)
     if json:
         print_json(_as_json(store))
     else:
@@ -84,6 +97,11 @@ def _print_ledger(store: Store) -> None:
     print_table("Ledger", ("file", "read", "duplicated", "skipped", "written", "status"), rows)
     for sample in store.samples:
         console().print(f"sample {sample.name}: {_normalisation(sample)}", markup=False, highlight=False)
+        for file, missing in sample.provenance.get("triggers_missing", {}).items():
+            paths = ", ".join(path for listed in missing.values() for path in listed)
+            console().print(
+                f"warning: {file}: has no {paths}; the other triggers decide", markup=False, highlight=False
+            )
     console().print(f"{store.n_events:,} events in {store.path}", markup=False, highlight=False)
 
 

@@ -9,7 +9,8 @@ raw multiplicities differ between producers and would tell the sample, not the p
 
 from __future__ import annotations
 
-import awkward as ak
+from typing import Literal
+
 import numpy as np
 import numpy.typing as npt
 
@@ -68,45 +69,52 @@ class TrileptonFeatures(Settings):
         """
         events.require(sorted(self.requires), "feature set 'trilepton'")
         triplets = find_triplets(events, self.selection)
-        found = events[triplets.event]
-        columns = {**_lepton_columns(triplets, found), **self._jet_columns(found)}
+        columns = {**_lepton_columns(triplets, events), **self._jet_columns(triplets, events)}
         columns |= _channel_columns(triplets, columns)
         values = np.full((len(events), len(self.names)), np.nan, dtype=np.float32)
         mask = np.zeros(values.shape, dtype=bool)
         present = _presence(triplets, self.names)
-        values[triplets.event] = np.stack([columns[name] for name in self.names], axis=1)
-        mask[triplets.event] = np.stack([present[name] for name in self.names], axis=1)
-        values[~mask] = np.nan
+        there = np.stack([present[name] for name in self.names], axis=1)
+        filled = np.stack([columns[name] for name in self.names], axis=1)
+        values[triplets.event], mask[triplets.event] = np.where(there, filled, np.nan), there
         return Features(values, mask, self.names)
 
-    def _jet_columns(self, events: Events) -> dict[str, Floats]:
-        jets = events.array.jets
-        event = np.repeat(np.arange(len(events)), ak.to_numpy(ak.num(jets.pt, axis=1)))
-        pt, eta, phi, btag = (ak.to_numpy(ak.flatten(jets[name], axis=1)) for name in ("pt", "eta", "phi", "btag"))
-        keep = (pt > self.jet_pt_min) & (abs(eta) < self.jet_eta_max)
-        event, pt, eta, phi, btag = event[keep], pt[keep], eta[keep], phi[keep], btag[keep]
-        lepton_eta, lepton_phi = self._lepton_directions(events)
-        distance = delta_r(eta[:, None], phi[:, None], lepton_eta[event], lepton_phi[event])
+    def _jet_columns(self, triplets: Triplets, events: Events) -> dict[str, Floats]:
+        """HT and counts of the jets of the events with a triplet."""
+        n = len(triplets.event)
+        lists = events.lists("jets", ("pt", "eta", "phi", "btag"))
+        event, place = lists.objects_of(triplets.event)
+        jets = {name: column[place] for name, column in lists.columns.items()}
+        keep = (jets["pt"] > self.jet_pt_min) & (abs(jets["eta"]) < self.jet_eta_max)
+        event, jets = event[keep], {name: column[keep] for name, column in jets.items()}
+        eta, phi = self._lepton_directions(triplets.event, events)
+        distance = delta_r(jets["eta"][:, None], jets["phi"][:, None], eta[event], phi[event])
         keep = ~(distance <= self.jet_lepton_dr).any(axis=1)
-        return {
-            "HT": _numbers(np.bincount(event[keep], weights=pt[keep], minlength=len(events))),
-            "nJet": _numbers(np.bincount(event[keep], minlength=len(events))),
-            "nBJet": _numbers(np.bincount(event[keep], weights=btag[keep], minlength=len(events))),
-        }
+        event, pt, btag = event[keep], jets["pt"][keep], jets["btag"][keep]
+        sums = {"HT": pt, "nJet": np.ones(len(pt)), "nBJet": btag}
+        return {name: np.bincount(event, weights, minlength=n).astype(np.float64) for name, weights in sums.items()}
 
-    def _lepton_directions(self, events: Events) -> tuple[Floats, Floats]:
+    def _lepton_directions(self, chosen: npt.NDArray[np.int64], events: Events) -> tuple[Floats, Floats]:
         """Eta and phi of all good leptons, (event, most leptons of an event); NaN, near to nothing, where fewer."""
-        chosen = [leptons[self.selection.good(leptons)] for leptons in (events.array.electrons, events.array.muons)]
-        most = sum(int(ak.max(ak.num(leptons), initial=0, mask_identity=False)) for leptons in chosen)
-        eta, phi = (
-            _numbers(ak.fill_none(ak.pad_none(ak.concatenate([c[k] for c in chosen], axis=1), most, clip=True), np.nan))
-            for k in ("eta", "phi")
-        )
-        return eta.reshape(len(events), most), phi.reshape(len(events), most)
+        parts = [self._good_leptons(chosen, events, flavour) for flavour in ("electrons", "muons")]
+        owner, eta, phi = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+        order = np.argsort(owner, kind="stable")
+        number = np.arange(len(owner)) - np.searchsorted(owner[order], owner[order])
+        table = np.full((2, len(chosen), number.max(initial=0) + 1), np.nan)
+        table[:, owner[order], number] = eta[order], phi[order]
+        return table[0], table[1]
+
+    def _good_leptons(
+        self, chosen: npt.NDArray[np.int64], events: Events, flavour: Literal["electrons", "muons"]
+    ) -> tuple[npt.NDArray[np.int64], Floats, Floats]:
+        leptons, good, _ = self.selection.good_of(events, flavour)
+        owner, place = leptons.objects_of(chosen)
+        owner, place = owner[good[place]], place[good[place]]
+        return owner, leptons["eta"][place], leptons["phi"][place]
 
 
 def _lepton_columns(t: Triplets, events: Events) -> dict[str, Floats]:
-    met_pt, met_phi = _numbers(events.array.met.pt), _numbers(events.array.met.phi)
+    met_pt, met_phi = (events.numbers(name)[t.event].astype(np.float64) for name in ("met.pt", "met.phi"))
     w = _pick(t, t.w_lepton)
     l1, l2 = (_pick(t, PAIRS[t.z_pair, side]) for side in (0, 1))
     return {
@@ -145,7 +153,3 @@ def _presence(t: Triplets, names: tuple[str, ...]) -> dict[str, npt.NDArray[np.b
 def _pick(t: Triplets, which: npt.NDArray[np.int64]) -> tuple[Floats, Floats, Floats, Floats]:
     rows = np.arange(len(which))
     return t.pt[rows, which], t.eta[rows, which], t.phi[rows, which], t.mass[rows, which]
-
-
-def _numbers(column: ak.Array) -> Floats:
-    return np.asarray(ak.to_numpy(column), dtype=np.float64)

@@ -21,7 +21,7 @@ from anomalon.search.evaluation import BEST_VARIABLE, MET_ALONE, SUPERVISED
 from anomalon.search.results import Role
 from anomalon.selection import TrileptonSelection
 from anomalon.simulation import FakeSettings, SimulationSettings, get_process
-from anomalon.simulation.response import get_detector
+from anomalon.simulation.presets import get_detector
 
 SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
 """Names become names of files and folders: nothing that a file system, a shell or a page could misread."""

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from anomalon.models.detector import Detector
 from anomalon.pipeline import evaluate as ev
 from anomalon.pipeline import fit
 from anomalon.pipeline.cache import StageCache
+from anomalon.pipeline.checks import check_data, draw_checks
 from anomalon.pipeline.configuration import SearchConfig
 from anomalon.pipeline.figures import draw
 from anomalon.pipeline.fit import Fitted, Parts
@@ -209,6 +211,7 @@ class _Work:
             candidates=tuple(candidates),
             blinding=state,
             seconds=dict(self.seconds),
+            feature_checks=tuple(check_data(parts, scores, state)),
         )
 
     def _write(
@@ -231,6 +234,8 @@ class _Work:
         self.options.progress.start("report")
         by_name = {d.name: d for d in detectors}
         figures = draw(results, self.search, parts, by_name, scores) if self.options.figures else ()
+        if self.options.figures:
+            figures = chain(figures, draw_checks(results, self.search, parts, scores))
         write_report(results, figures, folder, progress=lambda name: self.options.progress.update(0, name))
         write_json(folder / "results.json", results.model_dump(mode="json"))
 

@@ -146,7 +146,8 @@ def write_heading(axes: Axes, heading: Heading | None, *, right: bool = True) ->
     """Write experiment and status top left, luminosity and energy top right of the axes."""
     if heading is None:
         return
-    name = rf"$\bf{{{heading.experiment}}}$ " if heading.experiment else ""
+    words = heading.experiment.replace(" ", r"\ ")  # mathtext swallows plain spaces
+    name = rf"$\bf{{{words}}}$ " if words else ""
     axes.text(
         0, 1.015, f"{name}{heading.status or ''}", transform=axes.transAxes, fontsize=12.5, va="bottom", style="italic"
     )

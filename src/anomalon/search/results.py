@@ -193,6 +193,38 @@ class FeatureSummary(Settings):
     used: bool
 
 
+class FeatureCheck(Settings):
+    """Whether one feature of collision data looks like the background.
+
+    Attributes:
+        chi2: of the shapes, the background scaled to the data; None where there are too few events.
+        ndof: number of bins - 1.
+        p_value: probability of a larger chi2 if data are background.
+        n_data: data events that may be shown.
+        expected: yield of the background in the same region.
+        ratio: data over expected, all events.
+        missing_data, missing_background: fraction of the events without the feature.
+        not_finite: data events with a NaN or infinity, left out.
+        pull: of the bin that differs most, in standard deviations.
+        worst: that bin.
+        note: why there is no chi2.
+    """
+
+    feature: str
+    chi2: float | None = None
+    ndof: int = 0
+    p_value: float | None = None
+    n_data: int
+    expected: float
+    ratio: float | None = None
+    missing_data: float = 0.0
+    missing_background: float = 0.0
+    not_finite: int = 0
+    pull: float | None = None
+    worst: str = ""
+    note: str = ""
+
+
 class Blinding(Settings):
     """What was withheld from collision data: rows above the threshold, their number included."""
 
@@ -222,6 +254,7 @@ class SearchResults(Settings):
     candidates: tuple[Candidate, ...]
     blinding: Blinding
     seconds: dict[str, float]
+    feature_checks: tuple[FeatureCheck, ...] = ()
 
     def evaluation(self, detector: str, signal: str) -> Evaluation | None:
         """The evaluation of a detector against a signal, if there is one."""

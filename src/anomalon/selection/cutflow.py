@@ -118,9 +118,9 @@ def apply(selection: Selection, events: Events, luminosity: float | None = None)
         The selected events and their cutflow, per process.
     """
     steps = selection.steps(events)
-    weights, processes = events.weights(luminosity), events.processes()
+    weights = events.weights(luminosity)
     counts = {
-        str(name): tuple(Count.of(weights[mask & (processes == name)]) for _, mask in steps)
+        name: tuple(Count.of(weights[mask & events.of_process(name)]) for _, mask in steps)
         for name in dict.fromkeys(sample.process for sample in events.samples)
     }
     return Selected(events[steps[-1][1]], Cutflow(tuple(name for name, _ in steps), counts))

@@ -7,16 +7,17 @@ is the W lepton. Ref: Terrazas 2025 (UACJ), with the channels made exclusive.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
-import awkward as ak
 import numpy as np
 import numpy.typing as npt
 
 from anomalon.config import Settings
-from anomalon.events import Events
+from anomalon.events import Events, Lists
 from anomalon.kinematics import M_ELECTRON, M_MUON, M_Z, invariant_mass
+from anomalon.selection.quality import IdMinimum
 
 CHANNELS = ("A", "B", "C", "D")
 """Channel names, indexed by the number of muons in the triplet: eee, ee mu, e mu mu, mu mu mu."""
@@ -36,6 +37,8 @@ class TrileptonSelection(Settings):
         eta_max: maximum |eta| of a lepton.
         isolation_max: maximum relative isolation; None takes leptons of any isolation.
         d0_significance_max: maximum |d0|/sigma; None takes any.
+        id_min: lowest identification per flavour, such as ``{muons: 3}``; off by default, but raw NanoAOD lists every
+            candidate, and without it most of its trileptons are fakes.
         require_z: whether the triplet must hold a Z candidate.
     """
 
@@ -43,24 +46,39 @@ class TrileptonSelection(Settings):
     eta_max: float = 2.5
     isolation_max: float | None = None
     d0_significance_max: float | None = None
+    id_min: IdMinimum = IdMinimum()
     require_z: bool = True
 
     @property
     def requires(self) -> frozenset[str]:
         """Dotted names of the event fields that the selection reads."""
-        columns = ["pt", "eta", "phi", "charge"]
-        columns += ["isolation"] if self.isolation_max is not None else []
-        columns += ["d0_significance"] if self.d0_significance_max is not None else []
-        return frozenset(f"{flavour}.{column}" for flavour in ("electrons", "muons") for column in columns)
+        return frozenset(f"{name}.{column}" for name in ("electrons", "muons") for column in self._columns(name))
 
-    def good(self, leptons: ak.Array) -> ak.Array:
-        """Mask (event, lepton) of the leptons that may enter a triplet."""
-        mask = (leptons.pt > min(self.pt_min)) & (abs(leptons.eta) < self.eta_max)
+    def _columns(self, flavour: Literal["electrons", "muons"]) -> tuple[str, ...]:
+        cuts = {"isolation": self.isolation_max, "d0_significance": self.d0_significance_max}
+        cuts["id"] = getattr(self.id_min, flavour)
+        return ("pt", "eta", "phi", "charge", *(column for column, cut in cuts.items() if cut is not None))
+
+    def good(
+        self, leptons: Mapping[str, npt.NDArray[Any]], flavour: Literal["electrons", "muons"]
+    ) -> npt.NDArray[np.bool_]:
+        """Mask of the leptons of one flavour that may enter a triplet, from their columns."""
+        mask: npt.NDArray[np.bool_] = (leptons["pt"] > min(self.pt_min)) & (abs(leptons["eta"]) < self.eta_max)
         if self.isolation_max is not None:
-            mask = mask & (leptons.isolation < self.isolation_max)
+            mask &= leptons["isolation"] < self.isolation_max
         if self.d0_significance_max is not None:
-            mask = mask & (abs(leptons.d0_significance) < self.d0_significance_max)
+            mask &= abs(leptons["d0_significance"]) < self.d0_significance_max
+        if (id_min := getattr(self.id_min, flavour)) is not None:
+            mask &= leptons["id"] >= id_min
         return mask
+
+    def good_of(
+        self, events: Events, flavour: Literal["electrons", "muons"]
+    ) -> tuple[Lists, npt.NDArray[np.bool_], Ints]:
+        """Leptons of one flavour, the mask of the good ones, and their number in each event."""
+        leptons = events.lists(flavour, self._columns(flavour))
+        good = self.good(leptons.columns, flavour)
+        return leptons, good, leptons.counts_of(good)
 
     def steps(self, events: Events) -> list[tuple[str, npt.NDArray[np.bool_]]]:
         """Cumulative masks (event,) of the cuts: all, three leptons, their pT thresholds, a Z candidate."""
@@ -126,34 +144,51 @@ def find_triplets(events: Events, selection: TrileptonSelection) -> Triplets:
         MissingFieldError: the events lack a lepton column that the selection needs.
     """
     events.require(sorted(selection.requires), "the trilepton selection")
-    electrons, muons = events.array.electrons, events.array.muons
-    good_e, good_mu = selection.good(electrons), selection.good(muons)
-    n_e, n_mu = ak.to_numpy(ak.sum(good_e, axis=1)), ak.to_numpy(ak.sum(good_mu, axis=1))
-    where = np.flatnonzero(n_e + n_mu >= 3)
-    leptons = ak.concatenate(
-        [_plain(electrons[where][good_e[where]], 0), _plain(muons[where][good_mu[where]], 1)], axis=1
-    )
-    leading = leptons[ak.argsort(leptons.pt, axis=1, ascending=False, stable=True)][:, :3]
-    return _triplets(where, leading, n_e[where], n_mu[where])
+    electrons, good_e, n_e = selection.good_of(events, "electrons")
+    muons, good_mu, n_mu = selection.good_of(events, "muons")
+    event = np.flatnonzero(n_e + n_mu >= 3)
+    joined = {name: np.concatenate([electrons[name], muons[name]]) for name in ("pt", "eta", "phi", "charge")}
+    owner, place = _in_order(electrons.objects_of(event), muons.objects_of(event), len(good_e))
+    good = np.concatenate([good_e, good_mu])[place]
+    place = _leading_three(owner[good], place[good], joined["pt"])
+    leptons = {name: column[place].astype(np.float64) for name, column in joined.items()}
+    return _triplets(event, leptons, place >= len(good_e), (n_e[event], n_mu[event]))
 
 
-def _plain(leptons: ak.Array, is_muon: int) -> ak.Array:
-    columns = {name: leptons[name] for name in ("pt", "eta", "phi", "charge")}
-    return ak.zip({**columns, "is_muon": ak.full_like(leptons.charge, is_muon)})
+def _in_order(electrons: tuple[Ints, Ints], muons: tuple[Ints, Ints], n_electrons: int) -> tuple[Ints, Ints]:
+    """Leptons event by event, electrons first: the event that each belongs to and its place in the joined columns."""
+    owner, place = np.concatenate([electrons[0], muons[0]]), np.concatenate([electrons[1], muons[1] + n_electrons])
+    order = np.argsort(owner, kind="stable")
+    return owner[order], place[order]
 
 
-def _triplets(where: Ints, leading: ak.Array, n_electrons: Ints, n_muons: Ints) -> Triplets:
-    pt, eta, phi = (_three(leading[name], np.float64) for name in ("pt", "eta", "phi"))
-    charge, muon = _three(leading.charge, np.int64), _three(leading.is_muon, np.int64)
-    mass = np.where(muon, M_MUON, M_ELECTRON)
-    z_pair, z_mass = _z_candidate(np.stack([pt, eta, phi, mass]), charge, muon)
-    channel = muon.sum(axis=1)
-    return Triplets(
-        where, pt, eta, phi, mass, charge, muon.astype(bool), n_electrons, n_muons, channel, z_pair, z_mass
-    )  # fmt: skip
+def _leading_three(owner: Ints, place: Ints, pt: npt.NDArray[Any]) -> Ints:
+    """Places of the three leptons of largest pT of each event, (n, 3); every event has at least three.
+
+    Three times the largest of a table (event, lepton) of few columns: many times faster than sorting.
+    """
+    first = np.flatnonzero(np.diff(owner, prepend=-1))
+    number = np.arange(len(owner)) - first[owner]
+    table = np.full((len(first), number.max(initial=2) + 1), -np.inf)
+    table[owner, number] = pt[place]
+    best = np.zeros((len(first), 3), dtype=np.int64)
+    for k in range(3):
+        best[:, k] = table.argmax(axis=1)  # of equal pT the first: an electron before a muon
+        table[np.arange(len(first)), best[:, k]] = -np.inf
+    leading: Ints = place[first[:, None] + best]
+    return leading
 
 
-def _z_candidate(four_vectors: Floats, charge: Ints, muon: Ints) -> tuple[Ints, Floats]:
+def _triplets(
+    event: Ints, leptons: Mapping[str, Floats], is_muon: npt.NDArray[np.bool_], counts: tuple[Ints, Ints]
+) -> Triplets:
+    pt, eta, phi, charge = leptons["pt"], leptons["eta"], leptons["phi"], leptons["charge"].astype(np.int64)
+    mass = np.where(is_muon, M_MUON, M_ELECTRON)
+    z_pair, z_mass = _z_candidate(np.stack([pt, eta, phi, mass]), charge, is_muon)
+    return Triplets(event, pt, eta, phi, mass, charge, is_muon, *counts, is_muon.sum(axis=1), z_pair, z_mass)
+
+
+def _z_candidate(four_vectors: Floats, charge: Ints, muon: npt.NDArray[np.bool_]) -> tuple[Ints, Floats]:
     first, second = PAIRS.T
     masses = invariant_mass([tuple(four_vectors[:, :, first]), tuple(four_vectors[:, :, second])])
     allowed = (charge[:, first] * charge[:, second] < 0) & (muon[:, first] == muon[:, second])
@@ -163,11 +198,6 @@ def _z_candidate(four_vectors: Floats, charge: Ints, muon: Ints) -> tuple[Ints, 
     found = np.isfinite(distance.min(axis=1, initial=np.inf))
     chosen = np.take_along_axis(masses, best[:, None], axis=1)[:, 0]
     return np.where(found, best, -1), np.where(found, chosen, np.nan)
-
-
-def _three(column: ak.Array, dtype: type) -> npt.NDArray[Any]:
-    flat: npt.NDArray[Any] = ak.to_numpy(ak.flatten(column, axis=1))
-    return flat.astype(dtype).reshape(-1, 3)
 
 
 def _flag(n: int, where: Ints) -> npt.NDArray[np.bool_]:

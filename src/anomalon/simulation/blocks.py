@@ -6,6 +6,7 @@ Blocks, not workers, own the random streams: any number of workers, in any order
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,10 +18,11 @@ from anomalon.config import Settings
 from anomalon.events import Sample, make_events
 from anomalon.simulation.detector import reconstruct
 from anomalon.simulation.fakes import RANDOM_NUMBERS, FakeSettings, Versions, with_fakes, without_fakes
-from anomalon.simulation.particles import Floats, Ints, Mask
+from anomalon.simulation.particles import Floats, Ints, Mask, Record
+from anomalon.simulation.presets import get_detector
 from anomalon.simulation.processes import Process, get_process
 from anomalon.simulation.pythia import MAX_SEED, Counts, cached_generator, pythia_version
-from anomalon.simulation.response import DetectorSettings, get_detector
+from anomalon.simulation.response import DetectorSettings, StoredIf
 
 BLOCK_SIZE = 500
 """Events per block."""
@@ -75,6 +77,25 @@ class SimulationSettings(Settings):
         beams = f"Beams:eCM={self.sqrt_s_gev:g}"
         return (beams, f"PartonLevel:MPI={'on' if self.mpi else 'off'}", *self.resolved_process.commands())
 
+    @property
+    def title(self) -> str:
+        """The sample in a ledger."""
+        return f"PYTHIA {self.resolved_process.label}, seed {self.seed}"
+
+    def generator_name(self) -> str:
+        """What makes the particles, with its version."""
+        return f"PYTHIA {pythia_version()}"
+
+    def generate(self, block: int) -> tuple[Record, Counts]:
+        """Particles of block number ``block``, before the detector."""
+        n_events = min(BLOCK_SIZE, self.n_events - block * BLOCK_SIZE)
+        generator = cached_generator(self.commands(), self.resolved_process.slha_text())
+        return generator.block(generator_seed(self, block), n_events)
+
+    def merge_counts(self, counts: Iterable[Counts]) -> Counts:
+        """Counts and cross section of the whole sample from those of its blocks."""
+        return Counts.merge(counts)
+
 
 @dataclass(frozen=True)
 class Block:
@@ -103,9 +124,8 @@ def simulate_block(settings: SimulationSettings, block: int) -> Block:
         SimulationError: PYTHIA refuses the settings or keeps failing.
     """
     process = settings.resolved_process
-    n_events = min(BLOCK_SIZE, settings.n_events - block * BLOCK_SIZE)
-    generator = cached_generator(settings.commands(), process.slha_text())
-    record, counts = generator.block(generator_seed(settings, block), n_events)
+    record, counts = settings.generate(block)
+    n_events = len(record.gen_weight)
     response_rng, fake_rng = _streams(settings, block)
     # An event one lepton short is kept where a jet may be taken for the missing one.
     reconstructed = reconstruct(
@@ -128,7 +148,7 @@ def make_sample(settings: SimulationSettings, blocks: list[Block] | None = None)
     """Describe the sample: without the numbers that only finished blocks give, or with them."""
     process = settings.resolved_process
     provenance: dict[str, Any] = {
-        "generator": f"PYTHIA {pythia_version()}",
+        "generator": settings.generator_name(),
         "commands": list(settings.commands()),
         "settings": settings.model_dump(mode="json"),
         "detector": settings.resolved_detector.model_dump(mode="json"),
@@ -144,7 +164,9 @@ def make_sample(settings: SimulationSettings, blocks: list[Block] | None = None)
         sqrt_s_gev=settings.sqrt_s_gev,
         provenance=provenance,
     )
-    return sample if blocks is None else _normalised(sample, process, blocks)
+    if blocks is None:
+        return sample
+    return _normalised(sample, process, blocks, settings.merge_counts(block.counts for block in blocks))
 
 
 def generator_seed(settings: SimulationSettings, block: int) -> int:
@@ -183,18 +205,28 @@ def _identity(versions: Versions, event: Ints, block: int) -> dict[str, Any]:
 def _is_stored(versions: Versions, settings: SimulationSettings, process: Process) -> Mask:
     leptons = ak.num(versions.objects["electrons"]) + ak.num(versions.objects["muons"])
     enough = np.asarray(ak.to_numpy(leptons)) >= settings.skim_leptons
+    if settings.resolved_detector.stored_if:
+        enough &= np.any([_holds(rule, versions.objects) for rule in settings.resolved_detector.stored_if], axis=0)
     return enough & versions.is_fake if process.fakes and not settings.fakes.keep_real else enough
 
 
-def _normalised(sample: Sample, process: Process, blocks: list[Block]) -> Sample:
-    counts = Counts.merge(block.counts for block in blocks)
+def _holds(rule: StoredIf, objects: dict[str, ak.Array]) -> Mask:
+    found = objects[rule.collection]
+    eta = np.abs(found.eta)
+    good = (found.pt > rule.pt_min) & (eta < rule.eta_max)
+    if rule.gap:
+        good = good & ~((eta > rule.gap[0]) & (eta < rule.gap[1]))
+    return np.asarray(ak.to_numpy(ak.any(good, axis=1)), dtype=np.bool_)
+
+
+def _normalised(sample: Sample, process: Process, blocks: list[Block], counts: Counts) -> Sample:
     factor = process.cross_section_factor
     filters = {"tried": counts.tried, "selected": counts.selected, "accepted": counts.accepted}
     filters |= {"stored": sum(block.n_stored for block in blocks)}
     correction = {"cross_section_factor": factor, "generator_cross_section_pb": counts.cross_section_pb}
     return sample.model_copy(
         update={
-            "cross_section_pb": counts.cross_section_pb * factor,
+            "cross_section_pb": counts.cross_section_pb * factor or None,  # a file may not know it
             "cross_section_error_pb": counts.cross_section_error_pb * factor,
             "n_generated": sum(block.n_generated for block in blocks),
             "sum_gen_weights": sum(block.sum_gen_weights for block in blocks),

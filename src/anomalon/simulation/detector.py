@@ -6,7 +6,7 @@ dropping events (``skim_leptons``) never changes those that stay.
 
 What is seen: leptons and photons with acceptance, resolution, efficiency and isolation; jets clustered from everything
 visible that is in no accepted lepton or photon (muons are never clustered); MET = -(accepted leptons, photons and
-jets + muons in acceptance that failed + scaled and smeared soft momentum).
+jets + muons in acceptance that failed + scaled and smeared soft momentum); a calorimeter's MET leaves muons out.
 """
 
 from __future__ import annotations
@@ -231,6 +231,8 @@ def _missing_momentum(
 ) -> tuple[Floats, Floats]:
     """Components of MET in GeV, shape (event,)."""
     n = seen.n_events
+    if not detector.met.muons:
+        seen, found = seen[np.abs(seen.pdg_id) != _MUON], dict(found) | {"muons": _nothing()}
     muon = np.abs(seen.pdg_id) == _MUON
     total = [_sum(seen.event, p, n) for p in (seen.px, seen.py)]
     muons = [_sum(seen.event[muon], p[muon], n) for p in (seen.px, seen.py)]
@@ -244,6 +246,11 @@ def _missing_momentum(
         soft = total[axis] - hard[axis] - missed_muons
         met.append(-(reco[axis] + missed_muons + detector.met.soft_scale * soft + width * gauss))
     return met[0], met[1]
+
+
+def _nothing() -> Objects:
+    none = np.zeros(0)
+    return Objects(np.zeros(0, dtype=np.int64), {"pt": none, "phi": none}, none, none)
 
 
 def _hard_sums(found: Mapping[str, Objects], jets: Jets, n: int) -> tuple[list[Floats], list[Floats], list[Floats]]:

@@ -5,17 +5,15 @@ Ref: M. Cacciari, G. P. Salam, G. Soyez, JHEP 04 (2008) 063, arXiv:0802.1189; Fa
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import dataclass
-from functools import cache
-from typing import Any
 
 import awkward as ak
 import numpy as np
 import numpy.typing as npt
 
-from anomalon.errors import MissingExtraError
 from anomalon.events import make_objects
+from anomalon.generator.clustering import antikt
+from anomalon.generator.particles import coordinates, mass
 from anomalon.simulation.neighbours import Directions, close_pairs, has_neighbour
 from anomalon.simulation.particles import Floats, HeavyHadrons, Ints, Particles
 from anomalon.simulation.response import JetResponse, btag_efficiency, jet_resolution
@@ -86,22 +84,10 @@ def reconstruct_jets(
 
 def _cluster(particles: Particles, response: JetResponse) -> _Clusters:
     """Jets of all events down to half the threshold, by decreasing pT within an event."""
-    if not len(particles):
-        return _Clusters(*(np.zeros(0, dtype=np.int64),) * 2, *(np.zeros(0),) * 4)
-    fastjet = load_fastjet()
-    events, counts = np.unique(particles.event, return_counts=True)
     momenta = {"px": particles.px, "py": particles.py, "pz": particles.pz, "E": particles.energy}
-    ragged = ak.unflatten(ak.zip(momenta, with_name="Momentum4D"), counts)
-    definition = fastjet.JetDefinition(fastjet.antikt_algorithm, response.radius)
-    jets = fastjet.ClusterSequence(ragged, definition).inclusive_jets(min_pt=0.5 * response.pt_min)
-    jets = jets[ak.argsort(jets.px**2 + jets.py**2, axis=1, ascending=False, stable=True)]
-    flat = ak.flatten(jets)
-    px, py, pz, energy = (ak.to_numpy(flat[k]) for k in ("px", "py", "pz", "E"))
-    pt = np.hypot(px, py)
-    mass = np.sqrt(np.maximum(energy**2 - px**2 - py**2 - pz**2, 0.0))
-    event = np.repeat(events, ak.to_numpy(ak.num(jets)))
-    number = ak.to_numpy(ak.flatten(ak.local_index(jets, axis=1)))
-    return _Clusters(event, number, pt, np.arcsinh(pz / pt), np.arctan2(py, px), mass)
+    found = antikt(particles.event, momenta, radius=response.radius, pt_min=0.5 * response.pt_min)
+    pt, eta, phi = coordinates(found.px, found.py, found.pz)
+    return _Clusters(found.event, found.number, pt, eta, phi, mass(found.px, found.py, found.pz, found.energy))
 
 
 def _flavour(jets: _Clusters, hadrons: HeavyHadrons, cone: float) -> Ints:
@@ -109,18 +95,3 @@ def _flavour(jets: _Clusters, hadrons: HeavyHadrons, cone: float) -> Ints:
     i, j = close_pairs((jets.event, jets.eta, jets.phi), (hadrons.event, hadrons.eta, hadrons.phi), cone)
     np.maximum.at(flavour, i, np.where(hadrons.is_b[j], 5, 4))
     return flavour
-
-
-@cache
-def load_fastjet() -> Any:
-    """Import FastJet without its banner.
-
-    Raises:
-        MissingExtraError: it is not installed.
-    """
-    try:
-        fastjet = importlib.import_module("fastjet")
-        importlib.import_module("fastjet._swig").ClusterSequence.set_fastjet_banner_stream(None)
-    except ImportError:
-        raise MissingExtraError('jets need FastJet, which is missing: pip install "anomalon[simulate]"') from None
-    return fastjet

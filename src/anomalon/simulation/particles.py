@@ -10,14 +10,12 @@ import awkward as ak
 import numpy as np
 import numpy.typing as npt
 
+from anomalon.generator.particles import INVISIBLE, coordinates, from_hadron, heavy_flavour
+
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
-INVISIBLE = (12, 14, 16, 18, 51, 52, 53, 1000012, 1000014, 1000016, 1000022, 1000039)
-"""Absolute identities that leave nothing in a detector: neutrinos, dark matter, sneutrinos, neutralino 1, gravitino."""
-
-_MAX_GENERATIONS = 50
 _LEPTON_PT_MIN = 5.0
 _HADRON_PT_MIN = 5.0
 
@@ -59,7 +57,7 @@ class Particles:
     def build(cls, n_events: int, columns: Mapping[str, Any]) -> Particles:
         """Build from ``event, pdg_id, px, py, pz, energy`` and ``prompt`` (True where it is left out)."""
         px, py, pz = (np.asarray(columns[k], dtype=np.float64) for k in ("px", "py", "pz"))
-        pt, eta, phi = _coordinates(px, py, pz)
+        pt, eta, phi = coordinates(px, py, pz)
         event = np.asarray(columns["event"], dtype=np.int64)
         return cls(
             n_events=n_events,
@@ -113,7 +111,7 @@ def record_from_batch(batch: ak.Array) -> Record:
     prompt = np.ones(len(event), dtype=np.bool_)
     leptons = visible[np.isin(np.abs(columns["id"][visible]), (11, 13))]
     leptons = leptons[np.hypot(momenta["px"][leptons], momenta["py"][leptons]) > _LEPTON_PT_MIN]
-    prompt[leptons] = ~_from_hadron(leptons, columns["id"], columns["mother1"] + start)
+    prompt[leptons] = ~from_hadron(leptons, columns["id"], columns["mother1"] + start)
     taken = {"event": event, "pdg_id": columns["id"], "energy": momenta["e"], "prompt": prompt}
     taken |= {name: momenta[name] for name in ("px", "py", "pz")}
     particles = Particles.build(len(counts), {name: values[visible] for name, values in taken.items()})
@@ -126,35 +124,12 @@ def _visible(pdg_id: Ints, status: Ints, momenta: Mapping[str, Floats]) -> Ints:
     return np.asarray(final[seen])
 
 
-def _from_hadron(start: Ints, pdg_id: Ints, mother: Ints) -> Mask:
-    """Whether the first ancestor that is neither lepton nor photon is a hadron."""
-    ancestor = mother[start]
-    for _ in range(_MAX_GENERATIONS):
-        passing = np.isin(np.abs(pdg_id[ancestor]), (11, 13, 15, 22))
-        if not passing.any():
-            break
-        ancestor = np.where(passing, mother[ancestor], ancestor)
-    return _is_hadron(pdg_id[ancestor])
-
-
-def _is_hadron(pdg_id: Ints) -> Mask:
-    code = np.abs(pdg_id)
-    # The tens digit is zero for diquarks; BSM particles and nuclei start at a million.
-    return np.asarray((code > 100) & (code < 1_000_000) & ((code // 10) % 10 > 0))
-
-
 def _heavy_hadrons(event: Ints, pdg_id: Ints, momenta: Mapping[str, Floats]) -> HeavyHadrons:
-    code = np.abs(pdg_id)
-    flavour = np.where(code % 10000 >= 1000, code // 1000 % 10, code // 100 % 10)
-    rows = np.flatnonzero(((flavour == 4) | (flavour == 5)) & _is_hadron(pdg_id))
-    pt, eta, phi = _coordinates(*(momenta[k][rows] for k in ("px", "py", "pz")))
+    flavour = heavy_flavour(pdg_id)
+    rows = np.flatnonzero(flavour)
+    pt, eta, phi = coordinates(*(momenta[k][rows] for k in ("px", "py", "pz")))
     hard = pt > _HADRON_PT_MIN
     return HeavyHadrons(event[rows][hard], eta[hard], phi[hard], flavour[rows][hard] == 5)
-
-
-def _coordinates(px: Floats, py: Floats, pz: Floats) -> tuple[Floats, Floats, Floats]:
-    pt = np.hypot(px, py)
-    return pt, np.arcsinh(pz / np.maximum(pt, 1e-12)), np.arctan2(py, px)
 
 
 def _weights(batch: ak.Array, n_events: int) -> Floats:

@@ -25,6 +25,7 @@ MAX_SEED = 900_000_000
 
 _MB_TO_PB = 1e9
 _ATTEMPTS = 20
+_AT_ONCE = 1000
 _SILENT = (
     "Print:quiet=on",
     "SLHA:verbose=0",
@@ -116,15 +117,31 @@ class Generator:
     def block(self, seed: int, n_events: int) -> tuple[Record, Counts]:
         """Generate events and count the points they took."""
         record = record_from_batch(self.batch(seed, n_events))
+        return record, self._counts()
+
+    def rest(self, seed: int) -> tuple[Record, Counts]:
+        """Process an event file to its end; events that PYTHIA cannot shower are lost, and lower the cross section.
+
+        Raises:
+            SimulationError: PYTHIA keeps failing.
+        """
+        self._pythia.rndm.init(seed)
+        parts: list[ak.Array] = []
+        for _ in range(_ATTEMPTS):
+            parts.append(self._pythia.nextBatch(_AT_ONCE, "skip"))
+            if self._pythia.infoPython().atEndOfFile():
+                return record_from_batch(parts[0] if len(parts) == 1 else ak.concatenate(parts)), self._counts()
+        raise SimulationError(f"PYTHIA does not reach the end of the event file (seed {seed}); it keeps failing")
+
+    def _counts(self) -> Counts:
         info = self._pythia.infoPython()
-        counts = Counts(
+        return Counts(
             tried=info.nTried(),
             selected=info.nSelected(),
             accepted=info.nAccepted(),
             cross_section_pb=info.sigmaGen() * _MB_TO_PB,
             cross_section_error_pb=info.sigmaErr() * _MB_TO_PB,
         )
-        return record, counts
 
 
 @lru_cache(maxsize=1)

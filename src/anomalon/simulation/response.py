@@ -1,21 +1,21 @@
 """The numbers of a detector: acceptances, efficiencies, resolutions and tagging, as validated tables.
 
 Tables are rows ``(eta_max, coefficient, ...)`` by increasing |eta|; beyond the last row nothing is seen.
-Values of ``cms``: Delphes card ``delphes_card_CMS.tcl`` (arXiv:1307.6346), with three differences that we state.
-Jets are anti-kt R = 0.4 (card: 0.5); leptons and photons are isolated in a cone of 0.3 with sum pT / pT < 0.15
-(card: 0.5 and 0.12 to 0.25); jet energies are smeared as calibrated jets, not tower by tower.
+Values: the Delphes cards ``delphes_card_CMS.tcl`` and ``delphes_card_ATLAS.tcl`` (arXiv:1307.6346), with three
+differences that we state. Jets are anti-kt R = 0.4 (cards: 0.5 and 0.6); leptons and photons are isolated in a cone of
+0.3 with sum pT / pT < 0.15 (cards: 0.5 and 0.12 to 0.25); jet energies are smeared as calibrated jets, not towers.
+The presets are one table in :mod:`anomalon.simulation.presets`.
 """
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from anomalon.config import Settings
-from anomalon.errors import UnknownNameError, suggest
 
 Floats = npt.NDArray[np.float64]
 Table = tuple[tuple[float, ...], ...]
@@ -72,12 +72,30 @@ class MetResponse(Settings):
         soft_resolution: each component is smeared by this times sqrt(sum of soft pT), in GeV^0.5.
         eta_max: calorimeters end here.
         muon_eta_max: muons further out leave nothing.
+        muons: whether muons count; without, their momentum is missing (calorimeter MET).
     """
 
     soft_scale: float = 0.9
     soft_resolution: float = Field(default=0.5, ge=0)
     eta_max: float = 5.0
     muon_eta_max: float = 2.5
+    muons: bool = True
+
+
+class StoredIf(Settings):
+    """One way for an event to be stored: an object of ``collection`` above ``pt_min`` within ``eta_max``.
+
+    Attributes:
+        collection: electrons, muons, photons or jets.
+        pt_min: in GeV.
+        eta_max: acceptance.
+        gap: range of |eta| that does not count, such as the one between barrel and endcap.
+    """
+
+    collection: Literal["electrons", "muons", "photons", "jets"]
+    pt_min: float
+    eta_max: float
+    gap: tuple[float, float] | None = None
 
 
 class DetectorSettings(Settings):
@@ -90,6 +108,7 @@ class DetectorSettings(Settings):
         dressing_cone: photons this close belong to the electron (bremsstrahlung).
         merging_cone: two electrons this close make one cluster, as from a photon that converts.
         nonprompt_efficiency: extra efficiency of isolated leptons from hadron decays: the impact-parameter cut.
+        stored_if: events are stored where one of these holds; empty stores all. Sums of weights are taken before.
     """
 
     name: str
@@ -104,6 +123,7 @@ class DetectorSettings(Settings):
     dressing_cone: float = 0.1
     merging_cone: float = 0.04
     nonprompt_efficiency: float = Field(default=0.3, ge=0, le=1)
+    stored_if: tuple[StoredIf, ...] = ()
 
     @model_validator(mode="after")
     def _tables_increase(self) -> Self:
@@ -113,22 +133,6 @@ class DetectorSettings(Settings):
                 if edges != sorted(edges):
                     raise ValueError(f"{part}.{field}: rows must be sorted by increasing eta_max, got {edges}")
         return self
-
-
-def get_detector(detector: str | DetectorSettings) -> DetectorSettings:
-    """Look a preset up; settings pass through.
-
-    Raises:
-        UnknownNameError: there is no such preset.
-
-    >>> get_detector("cms").jets.radius
-    0.4
-    """
-    if isinstance(detector, DetectorSettings):
-        return detector
-    if detector not in PRESETS:
-        raise UnknownNameError(f"no detector '{detector}'; {suggest(detector, PRESETS)}")
-    return PRESETS[detector]
 
 
 def lookup(table: Table, eta: Floats) -> Floats:
@@ -175,24 +179,3 @@ def btag_efficiency(jets: JetResponse, pt: Floats, flavour: npt.NDArray[Any]) ->
     tag_c = a * np.tanh(b * pt) / (1.0 + d * pt)
     light = jets.btag_light[0] + jets.btag_light[1] * pt
     return np.asarray(np.select([flavour == 5, flavour == 4], [tag_b, tag_c], light))
-
-
-_ECAL = (
-    (1.5, 1.0, 0.64, 0.0, 0.008, 0.11, 0.40),
-    (2.5, 2.16, 5.6, 2.0, 0.008, 0.11, 0.40),
-)
-
-PRESETS: dict[str, DetectorSettings] = {
-    "cms": DetectorSettings(
-        name="cms",
-        # Identification (0.95, 0.85) times track (0.95, 0.83 below 100 GeV; 0.99, 0.90 above).
-        electrons=LeptonResponse(efficiency=((1.5, 0.9025, 0.9405), (2.5, 0.7055, 0.765)), resolution=_ECAL),
-        # Identification 0.95 times track (0.99, 0.98).
-        muons=LeptonResponse(
-            efficiency=((1.5, 0.9405, 0.9405), (2.4, 0.931, 0.931)),
-            resolution=((0.5, 0.01, 1.0e-4), (1.5, 0.015, 1.5e-4), (2.5, 0.025, 3.5e-4)),
-        ),
-        photons=LeptonResponse(efficiency=((1.5, 0.95, 0.95), (2.5, 0.85, 0.85)), resolution=_ECAL),
-    ),
-}
-"""Detectors by name."""

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 from anomalon.errors import ConfigError, SimulationError
 from anomalon.events import Events, Sample
+from anomalon.generator.clustering import load_fastjet
 from anomalon.simulation.blocks import Block, SimulationSettings, make_sample
-from anomalon.simulation.jets import load_fastjet
 from anomalon.simulation.workers import available_cores, run_blocks
 
 Progress = Callable[[int, int, float], None]

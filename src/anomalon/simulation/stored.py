@@ -37,5 +37,5 @@ def simulate_to_store(
         for events in simulation:
             writer.append(events)
         made = writer.n_events
-        entry = LedgerEntry(f"PYTHIA {settings.resolved_process.label}, seed {settings.seed}", read=made, written=made)
+        entry = LedgerEntry(settings.title, read=made, written=made)
         return writer.finish(samples=[simulation.sample], ledger=Ledger((entry,)))

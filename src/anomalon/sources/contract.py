@@ -87,6 +87,20 @@ class Source(Protocol):
         ...
 
 
+@runtime_checkable
+class Tolerant(Protocol):
+    """A source of lines of text, some of which may be damaged."""
+
+    @property
+    def skipped(self) -> Mapping[str, int]:
+        """Events left out, by reason; none unless :meth:`lenient`."""
+        ...
+
+    def lenient(self) -> Source:
+        """Return a source that leaves damaged lines out and counts them, where this one stops."""
+        ...
+
+
 @dataclass(frozen=True)
 class Format:
     """A format in the registry: its name, how to recognise it and how to open it.
@@ -96,12 +110,14 @@ class Format:
         description: a few words for messages.
         recognises: whether a path holds this format; given the path and its first bytes (none for a directory).
         open: make the :class:`Source`.
+        fallback: asked last: recognises more than it can read, to say what is wrong with it.
     """
 
     name: str
     description: str
     recognises: Callable[[Path, bytes], bool]
     open: Callable[[Path], Source]
+    fallback: bool = False
 
 
 _FORMATS: dict[str, Format] = {}
@@ -113,8 +129,8 @@ def register(format_: Format) -> None:
 
 
 def formats() -> tuple[Format, ...]:
-    """The formats that can be read."""
-    return tuple(_FORMATS.values())
+    """The formats that can be read, in the order in which they are tried."""
+    return tuple(sorted(_FORMATS.values(), key=lambda format_: format_.fallback))
 
 
 def open_source(path: str | Path) -> Source:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import awkward as ak
 import numpy as np
 from pydantic import Field
 
@@ -14,8 +16,11 @@ from anomalon.config import Settings
 from anomalon.errors import ConfigError, InputFileError
 from anomalon.events import Events, Sample
 from anomalon.ledger import Ledger, LedgerEntry
-from anomalon.sources.contract import CHUNK, Source, expand, open_source
+from anomalon.sources.contract import CHUNK, Source, Tolerant, expand, open_source
 from anomalon.sources.duplicates import SeenEvents
+from anomalon.sources.filters import MISSING_TRIGGERS, EventFilter, Filtering, check_units
+from anomalon.sources.flat import open_flat
+from anomalon.sources.mapping import load_mapping
 from anomalon.sources.stored import StoreSource
 from anomalon.store import Store, StoreWriter, sha256
 
@@ -26,15 +31,17 @@ class ReadSettings(Settings):
     Attributes:
         process: name of the process; all files are then one sample of this name. None: one sample per file, with
             process ``unknown`` (``data`` for collision data), because file names lie.
-        cross_section_pb: cross section of the process in pb.
+        cross_section_pb: cross section of the process in pb; None for that of the file, where it gives one.
         k_factor: ratio to the cross section of a higher order.
         filter_efficiency: fraction of the cross section that the generator's filter lets through.
         luminosity_fb: integrated luminosity of collision data in fb^-1.
-        sqrt_s_gev: centre-of-mass energy in GeV.
+        sqrt_s_gev: centre-of-mass energy in GeV; None for that of the file, or 13 TeV where it does not say.
         fields: event fields to store, such as ``electrons``, ``met.pt``; None for all that the file has.
         skip_bad: list damaged files in the ledger and go on, instead of stopping.
         keep_duplicates: simulation only: let events of equal (run, lumi, event) pass, for productions that number
             the events of every job alike. Of collision data, only the first is ever kept.
+        mapping: YAML file that says which column of a flat file is which event field.
+        lenient: text files: leave lines out that cannot be read, and count them in the ledger by reason.
         checksums: file in the form of ``sha256sum``; an input whose hash differs from it is refused.
         chunk: events in memory at a time.
     """
@@ -44,19 +51,33 @@ class ReadSettings(Settings):
     k_factor: float = Field(default=1.0, gt=0)
     filter_efficiency: float = Field(default=1.0, gt=0, le=1)
     luminosity_fb: float | None = Field(default=None, gt=0)
-    sqrt_s_gev: float = Field(default=13000.0, gt=0)
+    sqrt_s_gev: float | None = Field(default=None, gt=0)
     fields: tuple[str, ...] | None = None
     skip_bad: bool = False
     keep_duplicates: bool = False
+    mapping: Path | None = None
+    lenient: bool = False
     checksums: Path | None = None
     chunk: int = Field(default=CHUNK, ge=1)
+
+
+EVENTS_FOR_UNITS = 200
 
 
 @dataclass(frozen=True)
 class _Input:
     source: Source
-    sample: Sample
+    samples: tuple[Sample, ...]
     entry: LedgerEntry
+    filtering: Filtering = field(default_factory=Filtering)
+
+    @property
+    def is_data(self) -> bool:
+        return self.samples[0].is_data
+
+    @property
+    def skipped(self) -> Mapping[str, int]:
+        return self.source.skipped if isinstance(self.source, Tolerant) else {}
 
 
 def ingest(
@@ -66,6 +87,7 @@ def ingest(
     *,
     overwrite: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
+    filters: Sequence[EventFilter] = (),
 ) -> Store:
     """Read files into a store, with a ledger that accounts for every event.
 
@@ -77,9 +99,11 @@ def ingest(
         settings: names, normalisation and what to do with bad files.
         overwrite: replace a store that is already there.
         on_progress: called with (events read, events in all) after every part.
+        filters: such as a luminosity mask or a trigger list; what they leave out is counted by reason.
 
     Raises:
-        InputFileError: a file is missing, damaged, given twice or not of a known format; simulated events repeat.
+        InputFileError: a file is missing, damaged, given twice, not of a known format or off by a factor of 1000 in its
+            momenta; simulated events repeat.
         MissingFieldError: a file lacks a branch that a field needs.
         ConfigError: the settings do not fit the files.
         OutputExistsError: ``output`` is there and ``overwrite`` is off.
@@ -87,11 +111,12 @@ def ingest(
     chosen = settings or ReadSettings()
     with StoreWriter(output, overwrite=overwrite) as writer:
         files = expand(paths)
-        inputs, failed = _open_all(files, chosen)
+        inputs, failed = _open_all(files, chosen, filters)
         named = _assign_samples(inputs, chosen, n_failed=len(failed))
         copy = _Copy(writer, chosen, sum(item.source.n_events for item in named), on_progress)
         entries = {entry.file: entry for entry in (*(copy.file(item) for item in named), *failed)}
-        return writer.finish(ledger=Ledger(tuple(entries[str(file)] for file in files)))
+        samples = _lowered((item, entries[item.entry.file].read) for item in named)
+        return writer.finish(samples, Ledger(tuple(entries[str(file)] for file in files)))
 
 
 @dataclass
@@ -108,12 +133,26 @@ class _Copy:
 
     def file(self, item: _Input) -> LedgerEntry:
         read = written = 0
-        for part in item.source.iterate(self.settings.fields, self.settings.chunk):
-            kept = self._without_duplicates(Events(part.array, (item.sample,)), item)
+        skipped: Counter[str] = Counter()
+        fields = item.filtering.wanted(self.settings.fields, item.source)
+        for part in item.source.iterate(fields, self.settings.chunk):
+            if not read:
+                check_units(part[:EVENTS_FOR_UNITS], str(item.source.path))
+            passed, lost = item.filtering.apply(_of_samples(part, item.samples))
+            kept = self._without_duplicates(passed, item)
             self.writer.append(kept)
             read, written = read + len(part), written + len(kept)
+            skipped.update(lost)
             self._report(len(part))
-        return replace(item.entry, read=read, written=written, duplicated=read - written)
+        duplicated = read - written - skipped.total()
+        unreadable = Counter(item.skipped)
+        return replace(
+            item.entry,
+            read=read + unreadable.total(),
+            written=written,
+            duplicated=duplicated,
+            skipped=skipped + unreadable,
+        )
 
     def _report(self, n: int) -> None:
         self.done += n
@@ -121,33 +160,49 @@ class _Copy:
             self.on_progress(self.done, self.total)
 
     def _without_duplicates(self, events: Events, item: _Input) -> Events:
-        if item.sample.is_data:
+        if item.is_data:
             new = self.data.add(events)
             return events if new.all() else events[new]
-        if self.settings.keep_duplicates:
-            return events
-        new = self.simulation.setdefault(item.sample.name, SeenEvents()).add(events)
-        if not new.all():
-            raise InputFileError(_repeats(events, int(np.argmin(new)), item))
+        if not self.settings.keep_duplicates:
+            for sample, part in _by_sample(events):
+                new = self.simulation.setdefault(sample, SeenEvents()).add(part)
+                if not new.all():
+                    raise InputFileError(_repeats(part, int(np.argmin(new)), item.source.path, sample))
         return events
 
 
-def _repeats(events: Events, index: int, item: _Input) -> str:
+def _of_samples(events: Events, samples: tuple[Sample, ...]) -> Events:
+    """Events under the names that the user chose: one for all, or one for each that the source knows."""
+    if len(samples) == len(events.samples):
+        return Events(events.array, samples)
+    return Events(ak.with_field(events.array, np.zeros(len(events), dtype=np.int32), "dataset"), samples)
+
+
+def _by_sample(events: Events) -> Iterable[tuple[str, Events]]:
+    if len(events.samples) == 1:
+        return [(events.samples[0].name, events)]
+    dataset = ak.to_numpy(events.array.dataset)
+    return [(events.samples[i].name, events[dataset == i]) for i in np.unique(dataset)]
+
+
+def _repeats(events: Events, index: int, path: Path, sample: str) -> str:
     ids = ":".join(str(events.array[name][index]) for name in ("run", "lumi", "event"))
     return (
-        f"{item.source.path}: simulated event {ids} (run:lumi:event) has been read before: its weight would count "
-        f"twice in sample '{item.sample.name}'; leave the file out, or pass --keep-duplicates if its production "
+        f"{path}: simulated event {ids} (run:lumi:event) has been read before: its weight would count "
+        f"twice in sample '{sample}'; leave the file out, or pass --keep-duplicates if its production "
         "reuses numbers"
     )
 
 
-def _open_all(files: Sequence[Path], settings: ReadSettings) -> tuple[list[_Input], list[LedgerEntry]]:
+def _open_all(
+    files: Sequence[Path], settings: ReadSettings, filters: Sequence[EventFilter]
+) -> tuple[list[_Input], list[LedgerEntry]]:
     registered = {} if settings.checksums is None else read_checksums(settings.checksums)
     inputs: list[_Input] = []
     failed: list[LedgerEntry] = []
     for file in files:
         try:
-            item = _open(file, settings, registered)
+            item = _filtered(_open(file, settings, registered), settings, filters)
         except InputFileError as error:
             if not settings.skip_bad:
                 raise
@@ -161,16 +216,52 @@ def _open_all(files: Sequence[Path], settings: ReadSettings) -> tuple[list[_Inpu
 
 
 def _open(file: Path, settings: ReadSettings, registered: Mapping[str, str]) -> _Input:
-    source = open_source(file)
+    source = open_source(file) if settings.mapping is None else open_flat(file, load_mapping(settings.mapping))
+    if settings.lenient and isinstance(source, Tolerant):
+        source = source.lenient()
     if isinstance(source, StoreSource):
         raise InputFileError(f"{file}: is a store already; score it or merge it (anomalon.store.merge)")
     entry = LedgerEntry(str(file), sha256=sha256(file), size=file.stat().st_size)
     _check_registered(file, entry.sha256, registered)
-    parts = source.iterate(settings.fields, settings.chunk)
+    return _Input(source, source.info().samples, entry)
+
+
+def _filtered(item: _Input, settings: ReadSettings, filters: Sequence[EventFilter]) -> _Input:
+    """Check that the fields are there, those of the filters too, and note what the filters cannot see."""
+    filtering = Filtering.of(item.source, filters)
+    parts = item.source.iterate(filtering.wanted(settings.fields, item.source), settings.chunk)
     if settings.skip_bad:  # a first pass: a file that breaks in the middle leaves no events behind
         for _ in parts:
             pass
-    return _Input(source, source.info().samples[0], entry)
+    noted = {**filtering.notes}
+    if lost := noted.pop(MISSING_TRIGGERS, None):
+        noted[MISSING_TRIGGERS] = {str(item.source.path): lost}
+    samples = tuple(s.model_copy(update={"provenance": {**s.provenance, **noted}}) for s in item.samples)
+    return replace(item, filtering=filtering, samples=samples)
+
+
+def _lowered(copied: Iterable[tuple[_Input, int]]) -> list[Sample]:
+    """The samples with the luminosity of collision data lowered by the events that could not be read.
+
+    Sums of generator weights are those of the readable events, so simulation needs nothing.
+    """
+    read: Counter[str] = Counter()
+    damaged: Counter[str] = Counter()
+    found: dict[str, Sample] = {}
+    for item, n_read in copied:
+        for sample in item.samples:
+            found[sample.name] = sample
+            read[sample.name] += n_read
+            damaged[sample.name] += sum(item.skipped.values())
+    return [_with_lower_luminosity(s, damaged[name], read[name]) for name, s in found.items()]
+
+
+def _with_lower_luminosity(sample: Sample, damaged: int, read: int) -> Sample:
+    if not sample.is_data or sample.luminosity_fb is None or not damaged:
+        return sample
+    noted = {"luminosity_fb_of_all_events": sample.luminosity_fb, **sample.provenance}
+    lower = sample.luminosity_fb * (read - damaged) / read
+    return sample.model_copy(update={"luminosity_fb": lower, "provenance": noted})
 
 
 def _refuse_twin(item: _Input, others: Sequence[_Input]) -> _Input:
@@ -214,21 +305,30 @@ def _assign_samples(inputs: Sequence[_Input], settings: ReadSettings, *, n_faile
     good = len(inputs) / (len(inputs) + n_failed)
     if settings.process is not None:
         sample = _normalised(_joined(inputs, settings.process), settings, good)
-        return [replace(item, sample=sample) for item in inputs]
-    named: list[_Input] = []
-    for item in inputs:
-        taken = {other.sample.name for other in named}
-        sample = item.sample.model_copy(update={"name": _free_name(item.sample.name, taken)})
-        named.append(replace(item, sample=_normalised(sample, settings, good)))
-    return named
+        return [replace(item, samples=(sample,)) for item in inputs]
+    taken: set[str] = set()
+    return [replace(item, samples=_named(item, settings, good, taken)) for item in inputs]
+
+
+def _named(item: _Input, settings: ReadSettings, good: float, taken: set[str]) -> tuple[Sample, ...]:
+    """Samples of one input under names that no other has; adds them to ``taken``."""
+    if len(item.samples) > 1 and settings.cross_section_pb is not None:
+        names = ", ".join(sample.process for sample in item.samples)
+        raise ConfigError(f"{item.source.path}: holds {names}: one cross section does not fit all; leave it out")
+    named = []
+    for sample in item.samples:
+        name = _free_name(sample.name, taken)
+        taken.add(name)
+        named.append(_normalised(sample.model_copy(update={"name": name}), settings, good))
+    return tuple(named)
 
 
 def _joined(inputs: Sequence[_Input], process: str) -> Sample:
     """One sample of several files: sums of weights and events add up."""
-    samples = [item.sample for item in inputs]
-    data = [str(item.source.path) for item in inputs if item.sample.is_data]
+    samples = [sample for item in inputs for sample in item.samples]
+    data = [str(item.source.path) for item in inputs if item.is_data]
     if data and len(data) < len(inputs):
-        other = next(str(item.source.path) for item in inputs if not item.sample.is_data)
+        other = next(str(item.source.path) for item in inputs if not item.is_data)
         raise ConfigError(f"process '{process}': {data[0]} is collision data and {other} simulation; read them apart")
     provenance = samples[0].provenance | {"files": [str(item.source.path) for item in inputs]}
     update = {
@@ -236,7 +336,9 @@ def _joined(inputs: Sequence[_Input], process: str) -> Sample:
         "process": process,
         "sum_gen_weights": _total(s.sum_gen_weights for s in samples),
         "n_generated": _total(s.n_generated for s in samples),
-        "provenance": provenance | _values_of("sum_gen_weights_from", samples),
+        "cross_section_pb": _common(s.cross_section_pb for s in samples),
+        "cross_section_error_pb": _common(s.cross_section_error_pb for s in samples),
+        "provenance": provenance | _values_of("sum_gen_weights_from", samples) | _missing_triggers(samples),
     }
     return samples[0].model_copy(update=update)
 
@@ -244,6 +346,17 @@ def _joined(inputs: Sequence[_Input], process: str) -> Sample:
 def _values_of(key: str, samples: Sequence[Sample]) -> dict[str, str]:
     values = dict.fromkeys(s.provenance[key] for s in samples if key in s.provenance)
     return {key: "; ".join(values)} if values else {}
+
+
+def _missing_triggers(samples: Sequence[Sample]) -> dict[str, Any]:
+    files = {file: lost for s in samples for file, lost in s.provenance.get(MISSING_TRIGGERS, {}).items()}
+    return {MISSING_TRIGGERS: files} if files else {}
+
+
+def _common(values: Iterable[Any]) -> Any:
+    """The value that all share; None where they differ, so that the user has to say which holds."""
+    known = set(values)
+    return known.pop() if len(known) == 1 else None
 
 
 def _total(values: Iterable[Any]) -> Any:
@@ -260,11 +373,12 @@ def _normalised(sample: Sample, settings: ReadSettings, good: float) -> Sample:
         provenance["luminosity_fb_of_all_files"] = luminosity
         luminosity *= good
     update = {
-        "cross_section_pb": settings.cross_section_pb,
+        "cross_section_pb": sample.cross_section_pb if settings.cross_section_pb is None else settings.cross_section_pb,
+        "cross_section_error_pb": sample.cross_section_error_pb if settings.cross_section_pb is None else None,
         "k_factor": settings.k_factor,
         "filter_efficiency": settings.filter_efficiency,
         "luminosity_fb": luminosity,
-        "sqrt_s_gev": settings.sqrt_s_gev,
+        "sqrt_s_gev": sample.sqrt_s_gev if settings.sqrt_s_gev is None else settings.sqrt_s_gev,
         "provenance": provenance,
     }
     return sample.model_copy(update=update)

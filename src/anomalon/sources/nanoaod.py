@@ -5,17 +5,20 @@ Ref: https://cms-nanoaod-integration.web.cern.ch/autoDoc (branches by version).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import awkward as ak
 import numpy as np
+import numpy.typing as npt
 
 from anomalon.errors import InputFileError
-from anomalon.events import COLLECTIONS, Events, Sample, make_events, make_objects
+from anomalon.events import COLLECTIONS, Events, Sample, make_events, make_lists, make_objects
 from anomalon.sources import nanoaod_columns
+from anomalon.sources.baskets import Flat
 from anomalon.sources.contract import CHUNK, Format, SourceInfo, first_bytes, register
 from anomalon.sources.nanoaod_columns import B_TAGGERS, Column
 from anomalon.sources.root import (
@@ -25,7 +28,7 @@ from anomalon.sources.root import (
     entry_ranges,
     is_rntuple,
     open_tables,
-    read_branches,
+    read_flat,
     reading,
 )
 
@@ -93,46 +96,72 @@ class NanoAODSource:
         self._check_units(columns)
         return self._iterate(columns, chunk)
 
-    def _iterate(self, columns: Sequence[Column], chunk: int) -> Iterator[Events]:
-        names = _branches_of(columns)
+    def ranges(self, chunk: int) -> list[tuple[int, int]]:
+        """Cut the events into ranges (start, stop) of at most ``chunk``, along the clusters of the file."""
+        names = _branches_of(nanoaod_columns.resolve(None, self.branches, str(self.path)))
         with reading(self.path):
-            ranges = list(entry_ranges(self._table, names, chunk)) or [(0, 0)]
+            return list(entry_ranges(self._table, names, chunk)) or [(0, 0)]
+
+    def iterate_range(
+        self, start: int, stop: int, fields: Iterable[str] | None = None, chunk: int = CHUNK
+    ) -> Iterator[Events]:
+        """Yield the events ``start`` to ``stop`` (exclusive); the rest as :meth:`iterate`."""
+        columns = nanoaod_columns.resolve(fields, self.branches, str(self.path))
+        self._check_units(columns)
+        edges = [*range(start, stop, chunk), stop] if stop > start else [start, stop]
+        return self._events(columns, list(itertools.pairwise(edges)))
+
+    def _iterate(self, columns: Sequence[Column], chunk: int) -> Iterator[Events]:
+        with reading(self.path):
+            ranges = list(entry_ranges(self._table, _branches_of(columns), chunk)) or [(0, 0)]
+        return self._events(columns, ranges)
+
+    def _events(self, columns: Sequence[Column], ranges: Sequence[tuple[int, int]]) -> Iterator[Events]:
+        names = _branches_of(columns)
         for start, stop in ranges:
             yield Events(self._read(columns, names, start, stop), (self.sample,))
 
     def _read(self, columns: Sequence[Column], names: Sequence[str], start: int, stop: int) -> ak.Array:
         with reading(self.path, f"events {start} to {stop}"):
-            arrays = read_branches(self._table, names, start, stop)
-            flat = {c.field: c.compute(*(arrays[name] for name in c.branches)) for c in columns}
-            if len(flat["run"]) != stop - start:
-                raise InputFileError(f"{self.path}: {len(flat['run'])} of the events {start} to {stop} could be read")
-            self._check_numbers(arrays, f"events {start} to {stop}")
-            return make_events(_nest(flat, stop - start))
+            branches = read_flat(self._table, names, start, stop)
+            self._check_lists(branches, stop - start)
+            self._check_numbers(branches, f"events {start} to {stop}")
+            return make_events(_nest({c.field: _compute(c, branches) for c in columns}, stop - start))
+
+    def _check_lists(self, branches: Mapping[str, Flat], n: int) -> None:
+        """Refuse branches that do not have all events, and branches of one collection with different lists."""
+        first: dict[str, tuple[str, npt.NDArray[np.int64]]] = {}
+        for name, branch in branches.items():
+            if branch.n_events != n:
+                raise InputFileError(f"{self.path}: {name}: {branch.n_events} of {n} events could be read")
+            if branch.offsets is not None:
+                other, offsets = first.setdefault(name.partition("_")[0], (name, branch.offsets))
+                if not np.array_equal(offsets, branch.offsets):
+                    raise InputFileError(f"{self.path}: damaged: {name} and {other} have lists of different lengths")
 
     def _check_units(self, columns: Sequence[Column]) -> None:
         """Refuse energies in MeV: looks at the first events, so the answer does not depend on the chunk size."""
         names = [c.branches[0] for c in columns if c.field in {f"{name}.pt" for name in COLLECTIONS}]
         with reading(self.path):
-            arrays = read_branches(self._table, names, 0, min(_EVENTS_FOR_UNITS, self.n_events)) if names else {}
-        for name, values in arrays.items():
-            leading = ak.drop_none(ak.max(values, axis=1))
-            median = float(np.median(ak.to_numpy(leading))) if len(leading) else 0.0
+            branches = read_flat(self._table, names, 0, min(_EVENTS_FOR_UNITS, self.n_events))
+        for name, branch in branches.items():
+            median = _median_of_leading(branch)
             if HIGHEST_MEDIAN_PT < median < np.inf:
                 raise InputFileError(
                     f"{self.path}: median of the leading {name} is {median:.0f} GeV, more than a collision has: "
                     "it is in MeV; NanoAOD is in GeV"
                 )
 
-    def _check_numbers(self, arrays: dict[str, Any], where: str) -> None:
+    def _check_numbers(self, branches: Mapping[str, Flat], where: str) -> None:
         """Refuse momenta and weights that no event has: a cut would drop such objects without a word.
 
         MET that is not finite is let through: it is counted as a feature, and never trained on.
         """
-        for name, values in arrays.items():
-            momentum = name.endswith("_pt") and values.ndim == 2
+        for name, branch in branches.items():
+            momentum = name.endswith("_pt") and branch.offsets is not None
             if not momentum and name != "genWeight":
                 continue
-            flat = ak.to_numpy(ak.flatten(values, axis=None))
+            flat = branch.values
             lowest = 0.0 if momentum else -np.inf
             bad = ~((flat >= lowest) & np.isfinite(flat))
             if bad.any():
@@ -150,15 +179,14 @@ class NanoAODSource:
         if runs is not None and total is not None:
             with reading(self.path, "tree Runs"):
                 names = [name for name in (total, count) if name]
-                sums = {k: np.sum(ak.to_numpy(v)) for k, v in read_branches(runs, names, 0, runs.num_entries).items()}
-            self._check_numbers({"genWeight": ak.Array([sums[total]])}, f"tree Runs, {total}")
+                sums = {k: np.sum(v.values) for k, v in read_flat(runs, names, 0, runs.num_entries).items()}
             return float(sums[total]), None if count is None else int(sums[count]), f"Runs.{total}"
         if "genWeight" not in self.branches:
             return None, None, "not in the file"
         with reading(self.path, "genWeight"):
-            read = read_branches(self._table, ["genWeight"], 0, self.n_events)
+            read = read_flat(self._table, ["genWeight"], 0, self.n_events)
             self._check_numbers(read, f"events 0 to {self.n_events}")
-            weights = ak.to_numpy(read["genWeight"])
+            weights = read["genWeight"].values
         where = "the events of the file (no genEventSumw in Runs): wrong if the file is a skim"
         return float(np.sum(weights, dtype=np.float64)), self.n_events, where
 
@@ -173,7 +201,7 @@ class NanoAODSource:
             chosen["met"] = have["met.pt"].branches[0].removesuffix("_pt")
         if "jets.btag" in have:
             tagger = have["jets.btag"].branches[0]
-            chosen["btag"] = f"{tagger} > {B_TAGGERS[tagger]}"
+            chosen["btag"] = f"{tagger} > {B_TAGGERS[tagger]}" if tagger in B_TAGGERS else tagger
         return chosen
 
 
@@ -181,19 +209,38 @@ def _branches_of(columns: Sequence[Column]) -> list[str]:
     return list(dict.fromkeys(branch for column in columns for branch in column.branches))
 
 
-def _nest(flat: dict[str, Any], n: int) -> dict[str, Any]:
+def _compute(column: Column, branches: Mapping[str, Flat]) -> Flat:
+    values = column.compute(*(branches[name].values for name in column.branches))
+    return Flat(values, branches[column.branches[0]].offsets)
+
+
+def _nest(flat: Mapping[str, Flat], n: int) -> dict[str, Any]:
     """Collect ``electrons.pt``, ``electrons.eta``, ... into one collection each; add what every event has."""
-    nested: dict[str, dict[str, Any]] = {}
+    nested: dict[str, dict[str, Flat]] = {}
     events: dict[str, Any] = {}
-    for field, values in flat.items():
+    for field, column in flat.items():
         head, _, tail = field.partition(".")
         if tail:
-            nested.setdefault(head, {})[tail] = values
+            nested.setdefault(head, {})[tail] = column
         else:
-            events[head] = values
+            events[head] = column.values
     events["dataset"] = np.zeros(n, dtype=np.int32)
     events.setdefault("gen_weight", np.ones(n))
-    return events | {name: make_objects(columns) for name, columns in nested.items()}
+    return events | {name: _objects(columns) for name, columns in nested.items()}
+
+
+def _objects(columns: Mapping[str, Flat]) -> ak.Array:
+    values = {name: column.values for name, column in columns.items()}
+    offsets = next(iter(columns.values())).offsets
+    return make_objects(values) if offsets is None else make_lists(values, offsets)
+
+
+def _median_of_leading(branch: Flat) -> float:
+    """Median over the events of the largest value in each."""
+    if branch.offsets is None or not len(branch.values):
+        return 0.0
+    starts = branch.offsets[:-1][np.diff(branch.offsets) > 0]
+    return float(np.median(np.maximum.reduceat(branch.values, starts)))
 
 
 def _describe(tables: dict[str, Any]) -> str:
@@ -209,5 +256,6 @@ register(
         "CMS NanoAOD: ROOT file with a TTree or RNTuple 'Events'",
         lambda _, head: head.startswith(MAGIC),
         NanoAODSource,
+        fallback=True,
     )
 )

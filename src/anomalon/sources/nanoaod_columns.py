@@ -11,7 +11,6 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import awkward as ak
 import numpy as np
 
 from anomalon.errors import MissingFieldError, suggest
@@ -32,7 +31,10 @@ Other years differ by a few per cent of the score: cut on ``jets.btag_score`` wh
 
 @dataclass(frozen=True)
 class Column:
-    """How to fill one event field: the branches it needs and what to do with them."""
+    """How to fill one event field: the branches it needs and what to do with them.
+
+    ``compute`` works value by value on the branches' flat NumPy arrays, whatever lists they form.
+    """
 
     field: str
     branches: tuple[str, ...]
@@ -40,23 +42,22 @@ class Column:
 
 
 def _as(dtype: Any) -> Callable[[Any], Any]:
-    return lambda values: ak.values_astype(values, dtype)
+    return lambda values: values.astype(dtype, copy=False)
 
 
 def _signed(values: Any) -> Any:
     """Event numbers are written as unsigned 64-bit integers, of which none in use passes 2^63."""
-    return ak.values_astype(values, np.int64)
+    return values.astype(np.int64, copy=False)
 
 
 def _significance(value: Any, error: Any) -> Any:
     """Impact parameter over its uncertainty; NaN, never 0, where the uncertainty is not positive."""
     good = error > 0
-    return ak.values_astype(ak.where(good, value / ak.where(good, error, 1), np.nan), np.float32)
+    return np.where(good, value / np.where(good, error, 1), np.nan).astype(np.float32)
 
 
 def _muon_id(tight: Any, medium: Any, loose: Any) -> Any:
-    level = ak.where(tight, 4, ak.where(medium, 3, ak.where(loose, 2, 0)))
-    return ak.values_astype(level, np.float32)
+    return np.where(tight, 4, np.where(medium, 3, np.where(loose, 2, 0))).astype(np.float32)
 
 
 def _above(threshold: float) -> Callable[[Any], Any]:
@@ -73,6 +74,7 @@ def _lepton(name: str, prefix: str) -> list[Column]:
         Column(f"{name}.charge", (f"{prefix}_charge",), _as(np.int32)),
         Column(f"{name}.isolation", (f"{prefix}_pfRelIso03_all",), _as(np.float32)),
         Column(f"{name}.d0_significance", (f"{prefix}_dxy", f"{prefix}_dxyErr"), _significance),
+        Column(f"{name}.d0_significance", (f"{prefix}_d0Significance",), _as(np.float32)),
     ]
 
 
@@ -87,9 +89,11 @@ CANDIDATES: tuple[Column, ...] = (
     Column("muons.id", ("Muon_tightId", "Muon_mediumId", "Muon_looseId"), _muon_id),
     Column("muons.id", ("Muon_tightId", "Muon_mediumId"), lambda tight, medium: _muon_id(tight, medium, False)),
     *_momentum("photons", "Photon", ("pt", "eta", "phi", "mass")),
-    Column("photons.mass", ("Photon_pt",), lambda pt: ak.values_astype(0 * pt, np.float32)),
+    Column("photons.mass", ("Photon_pt",), lambda pt: np.zeros(len(pt), np.float32)),
     *_momentum("jets", "Jet", ("pt", "eta", "phi", "mass")),
+    Column("jets.btag_score", ("Jet_btagScore",), _as(np.float32)),  # as anomalon export writes it
     *(Column("jets.btag_score", (branch,), _as(np.float32)) for branch in B_TAGGERS),
+    Column("jets.btag", ("Jet_btag",), _as(np.bool_)),
     *(Column("jets.btag", (branch,), _above(cut)) for branch, cut in B_TAGGERS.items()),
     *_momentum("met", "MET", ("pt", "phi")),
     *_momentum("met", "PFMET", ("pt", "phi")),
@@ -111,7 +115,18 @@ def available(branches: Collection[str]) -> dict[str, Column]:
     for column in CANDIDATES:
         if have.issuperset(column.branches):
             found.setdefault(column.field, column)
-    return found
+    return found | {c.field: c for c in map(_factor, branches) if c is not None}
+
+
+def _factor(branch: str) -> Column | None:
+    """Per-event weights that ``anomalon export`` wrote: leaving one out would change the event weight."""
+    prefix, _, name = branch.partition("_")
+    return Column(f"factors.{name}", (branch,), _as(np.float64)) if prefix == "factors" and name else None
+
+
+def triggers(branches: Iterable[str]) -> dict[str, Column]:
+    """Fields ``triggers.HLT_...`` of the trigger paths; there are hundreds, so they are read only when asked for."""
+    return {f"triggers.{b}": Column(f"triggers.{b}", (b,), _as(np.bool_)) for b in branches if b.startswith("HLT_")}
 
 
 def looked_for(field: str) -> str:
@@ -144,7 +159,12 @@ def resolve(fields: Iterable[str] | None, branches: Collection[str], where: str)
         MissingFieldError: names the branches that are needed and not there, and near names that are.
     """
     have = available(branches)
-    wanted = _wanted(have if fields is None else fields, have) - {"dataset"}
+    asked = list(have if fields is None else fields)
+    if any(name.partition(".")[0] == "triggers" for name in asked):
+        paths = triggers(branches)
+        have |= paths
+        asked = [path for name in asked for path in (paths if name == "triggers" else [name])]
+    wanted = _wanted(asked, have) - {"dataset"}
     if is_collision_data(branches):
         wanted -= {"gen_weight"}
     lost = sorted(wanted - set(have))
@@ -154,7 +174,7 @@ def resolve(fields: Iterable[str] | None, branches: Collection[str], where: str)
 
 
 def _wanted(fields: Iterable[str], have: Collection[str]) -> set[str]:
-    wanted = set(EVENT_FIELDS)
+    wanted = {*EVENT_FIELDS, *(field for field in have if field.startswith("factors."))}
     for name in fields:
         head, _, tail = name.partition(".")
         if head in CORE:
@@ -168,6 +188,10 @@ def _wanted(fields: Iterable[str], have: Collection[str]) -> set[str]:
 
 def _complaint(lost: Sequence[str], branches: Collection[str], where: str) -> str:
     known = dict.fromkeys(c.field for c in CANDIDATES)
+    paths = [field for field in lost if field.startswith("triggers.")]
+    if paths:
+        near = suggest(paths[0], triggers(branches)) if triggers(branches) else "the file has no HLT_ branch"
+        return f"{where}: no trigger path {', '.join(p.partition('.')[2] for p in paths)}; {near}"
     unknown = [field for field in lost if field not in known]
     if unknown:
         return f"{where}: no field '{unknown[0]}' in NanoAOD; {suggest(unknown[0], [*known, *CORE])}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import uproot
 
 from anomalon.errors import AnomalonError, InputFileError
+from anomalon.sources.baskets import Flat, is_plain, read_baskets
 
 MAGIC = b"root"
 _BIG_FILE = 1_000_000
@@ -59,7 +59,8 @@ def open_tables(path: Path) -> dict[str, Any]:
     """
     with reading(path):
         # a Path, not a string: uproot would split "a:b.root" at the colon
-        file = uproot.open(path, handler=uproot.MemmapSource)
+        # no cache of arrays: events are read once, and 100 MB of what was read would stay in memory
+        file = uproot.open(path, handler=uproot.MemmapSource, array_cache=None)
         names = file.classnames(recursive=False, cycle=False)
         tables = {name: file[name] for name, kind in names.items() if kind == "TTree" or kind.endswith("RNTuple")}
     if not tables:
@@ -89,6 +90,16 @@ def read_branches(table: Any, names: Sequence[str], start: int, stop: int) -> di
     return dict(arrays)
 
 
+def read_flat(table: Any, names: Sequence[str], start: int, stop: int) -> dict[str, Flat]:
+    """Entries ``start`` to ``stop`` of the branches as flat NumPy arrays with offsets, by name."""
+    plain = [] if is_rntuple(table) else [name for name in names if is_plain(table[name])]
+    others = [name for name in names if name not in plain]
+    read = {
+        name: Flat.of(array) for name, array in (read_branches(table, others, start, stop) if others else {}).items()
+    }
+    return read | {name: read_baskets(table[name], start, stop) for name in plain}
+
+
 def entry_ranges(table: Any, names: Sequence[str], chunk: int) -> Iterator[tuple[int, int]]:
     """Cut a table into ranges of at most ``chunk`` entries, along the boundaries at which it was written.
 
@@ -109,9 +120,6 @@ def _cluster_edges(table: Any, names: Sequence[str]) -> list[int]:
     n = int(table.num_entries)
     if is_rntuple(table):
         return [n]
-    wanted = set(names)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # branches written without common clusters: cut anywhere
-        edges = table.common_entry_offsets(filter_branch=lambda branch: branch.name in wanted)
-    inside = [int(edge) for edge in edges if 0 < edge < n]
-    return [*inside, n]
+    # branches written without common clusters: cut anywhere
+    edges = set.intersection(*(set(table[name].entry_offsets) for name in names)) if names else set()
+    return [*sorted(int(edge) for edge in edges if 0 < edge < n), n]

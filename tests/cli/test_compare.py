@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from anomalon.cli import main
+from anomalon.events import Events, Sample
+from anomalon.store import Store, StoreWriter
+
+SIGNED = Sample(name="signed", process="signed", cross_section_pb=0.1, sum_gen_weights=40.0)
+OTHER = Sample(name="other", process="other", cross_section_pb=0.05, sum_gen_weights=100.0)
+DATA = Sample(name="collisions", process="Data", origin="data")
+
+
+def run(*arguments: object) -> int | str | None:
+    with pytest.raises(SystemExit) as stop:
+        main([str(argument) for argument in arguments])
+    return stop.value.code
+
+
+def write(path: Path, rows: list[dict[str, Any]], sample: Sample) -> Path:
+    with StoreWriter(path) as writer:
+        writer.append(Events.from_dicts(rows, [sample]))
+    return path
+
+
+def row(i: int, rng: np.random.Generator, **more: Any) -> dict[str, Any]:
+    jets = [{"pt": 30 + rng.exponential(40), "eta": 0.0, "phi": 0.0} for _ in range(rng.poisson(1.5))]
+    return {"event": i, "met": {"pt": rng.exponential(50), "phi": 0.0}, "jets": jets, **more}
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory) -> list[Path]:
+    folder, rng = tmp_path_factory.mktemp("stores"), np.random.default_rng(1)
+    signed = [row(i, rng, gen_weight=-1.0 if i % 10 < 3 else 1.0) for i in range(100)]
+    other = [row(i, rng, factors={"fake": 0.5, "fakeUp": 0.75, "fakeDown": 0.25}) for i in range(100)]
+    data = [row(i, rng, run=300000) for i in range(30)] + [{"event": 99, "met": {"pt": 1e6, "phi": 0.0}}]
+    return [
+        write(folder / "signed", signed, SIGNED),
+        write(folder / "other", other, OTHER),
+        write(folder / "data", data, DATA),
+    ]
+
+
+@pytest.fixture(scope="module")
+def compared(stores, tmp_path_factory) -> Path:
+    output = tmp_path_factory.mktemp("compared") / "plots"
+    code = run("compare", *stores, "-v", "met.pt,jets.pt,jets.n,jets.pt[0]", "--signal", "other", "-o", output,
+               "--luminosity", "2", "--experiment", "Open Data", "--signal-scale", "10")  # fmt: skip
+    assert code == 0
+    return output
+
+
+def of(compared: Path, variable: str) -> dict[str, dict[str, Any]]:
+    values = json.loads((compared / "comparison.json").read_text())["variables"][variable]
+    return {p["process"]: p for p in values["processes"]}
+
+
+def test_every_variable_is_drawn_as_png_and_pdf(compared):
+    assert {p.name for p in compared.iterdir()} == {
+        "comparison.json", "yields.csv",
+        *(f"{name}.{end}" for name in ("met_pt", "jets_pt", "jets_n", "jets_pt_0") for end in ("png", "pdf")),
+    }  # fmt: skip
+
+
+def test_yields_of_negative_weights_are_exact_with_their_error(compared):
+    with (compared / "yields.csv").open() as file:
+        rows = {r["process"]: r for r in csv.DictReader(file)}
+    per_event = 0.1 * 1000 * 2 / 40
+    assert float(rows["signed"]["events"]) == pytest.approx(40 * per_event)
+    assert float(rows["signed"]["error"]) == pytest.approx(np.sqrt(100) * per_event)
+    assert {name: r["role"] for name, r in rows.items()} == {"signed": "background", "other": "signal", "Data": "data"}
+    assert float(rows["Data"]["events"]) == 31
+
+
+def test_nothing_is_lost_outside_the_axis_and_the_overflow_is_said(compared):
+    met = of(compared, "met.pt")
+    assert sum(met["Data"]["values"]) == 31
+    assert sum(met["signed"]["values"]) == pytest.approx(0.1 * 1000 * 2)
+    values = json.loads((compared / "comparison.json").read_text())["variables"]["met.pt"]
+    assert values["overflow_in_last_bin"]
+
+
+def test_an_entry_per_object_and_a_missing_object_is_no_entry(compared, stores):
+    jets = Store(stores[2]).load().array.jets.pt
+    counts = [len(event) for event in jets]
+    assert of(compared, "jets.pt")["Data"]["entries"] == sum(counts)
+    leading = of(compared, "jets.pt[0]")["Data"]
+    assert leading["entries"] == sum(n > 0 for n in counts)
+    assert leading["not_finite"] == sum(n == 0 for n in counts)
+
+
+def test_a_weight_variation_changes_the_yield_of_the_samples_that_have_it(stores, tmp_path, capsys):
+    yields = {}
+    for name in ("fakeUp", None):
+        options = [] if name is None else ["--variation", name]
+        assert run("compare", *stores[:2], "-v", "met.pt", "-o", tmp_path / str(name), "--json", *options) == 0
+        yields[name] = {y["process"]: y["events"] for y in json.loads(capsys.readouterr().out)["yields"]}
+    assert yields["fakeUp"]["other"] == pytest.approx(1.5 * yields[None]["other"])
+    assert yields["fakeUp"]["signed"] == yields[None]["signed"]
+
+
+MISTAKES = {
+    "unknown variable": (["-v", "met.tp"], "no variable 'met.tp'; did you mean 'met.pt'"),
+    "unknown process": (
+        ["-v", "met.pt", "--signal", "othr"],
+        "no process or sample 'othr' in the stores; did you mean",
+    ),
+    "unknown variation": (["-v", "met.pt", "--variation", "fakeLeft"], "no weight variation 'fakeLeft'"),
+    "unknown set": (["--set", "tripleton"], "no feature set 'tripleton'; did you mean 'trilepton'?"),
+}
+
+
+@pytest.mark.parametrize("case", MISTAKES)
+def test_a_mistake_gives_one_line_and_leaves_nothing(case, stores, tmp_path, capsys):
+    arguments, message = MISTAKES[case]
+    assert run("compare", *stores, "-o", tmp_path / "p", *arguments) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_only_a_comparison_is_overwritten(stores, compared, tmp_path, capsys):
+    assert run("compare", *stores, "-v", "met.pt", "-o", compared) == 2
+    assert "already there" in capsys.readouterr().err
+    (tmp_path / "mine").mkdir()
+    assert run("compare", *stores, "-v", "met.pt", "-o", tmp_path / "mine", "--overwrite") == 2
+    assert "not a comparison" in capsys.readouterr().err
+
+
+def test_samples_with_and_without_normalisation_are_not_mixed(stores, tmp_path, capsys):
+    bare = write(tmp_path / "bare", [{"event": 1}], Sample(name="bare", process="bare"))
+    assert run("compare", stores[0], bare, "-v", "met.pt", "-o", tmp_path / "p") == 2
+    assert "sample 'bare' has no cross section" in capsys.readouterr().err
