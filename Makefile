@@ -29,6 +29,7 @@ test: $(VENV)/.stamp-dev ## Install, then run every test
 	@$(BIN)/python -m pytest --durations=10 $(ARGS)
 
 bench: $(VENV)/.stamp-dev ## Install, then print the ratios of our speed to that of our peers
+	@$(PIP) --group bench | $(SHOW)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 lint: $(VENV)/.stamp-dev ## Check style, formatting and types; report the sizes

@@ -26,7 +26,7 @@ from anomalon.simulation.regions import REGIONS
 TABLE = Path(__file__).resolve().parents[1] / "src" / "anomalon" / "simulation" / MEASURED_FILE
 SEED = 2026
 N_HARD, N_PROCESS, N_INGREDIENT, N_MPI = 2000, 500, 1000, 50
-N_RARE, FEW = 4000, 10
+N_RARE, FEW = 12_000, 10
 """Events of an ingredient of which fewer than this lay in the region."""
 DIGITS = 4
 

@@ -240,7 +240,7 @@ def test_empty_cut_and_treeless_files_have_their_own_messages(tmp_path, shared):
         (empty, r"empty\.root: empty file \(0 bytes\)"),
         (cut, r"cut\.root: cut short: 176299 of 352599 bytes are there"),
         (bare, r"bare\.root: a ROOT file without a tree; it holds note"),
-        (text, r"text\.root: not a format that anomalon reads \(starts with b'run,lumi,event"),
+        (text, r"text\.root: a flat file needs a mapping"),
         (tmp_path / "none.root", r"none\.root: no such file"),
     ]:
         with pytest.raises(InputFileError, match=message):

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from anomalon.errors import InputFileError
 
-BLOCK = 1 << 24
+BLOCK = 1 << 23
 """Bytes of text in memory at a time."""
 GZIP = b"\x1f\x8b"
 _PADDING = 64
@@ -173,9 +173,9 @@ class Parser:
     """Reads texts of at most ``capacity`` bytes into the same arrays, again and again."""
 
     def __init__(self, capacity: int = BLOCK) -> None:
-        from anomalon.sources import darkmachines_kernels  # noqa: PLC0415 numba takes half a second to import
+        from anomalon.sources import darkmachines_kernels, darkmachines_objects  # noqa: PLC0415 numba is slow to import
 
-        self._kernels = darkmachines_kernels
+        self._kernels, self._collect = darkmachines_kernels, darkmachines_objects.collect
         self._raw = darkmachines_kernels.Raw.of_size(capacity + _PADDING)
 
     def read(self, text: Text, *, header_only: bool = False) -> Numbers:
@@ -201,7 +201,7 @@ class Parser:
         n, reasons = len(numbers.ids), self._kernels.REASONS
         verdict, counts = np.empty(n, np.int8), np.empty((n, 4), np.int64)
         table = np.empty((5, len(numbers.objects)), np.float32)
-        n_good, begins = self._kernels.collect(self._raw, n, verdict, counts, table)
+        n_good, begins = self._collect(self._raw, n, verdict, counts, table)
         counts = counts[:n_good]
         spans = zip(begins.tolist(), counts.sum(axis=0).tolist(), strict=True)
         filled = tuple(table[:, begin : begin + size] for begin, size in spans)

@@ -60,5 +60,12 @@ def event_table(columns: Mapping[str, Any], counts: Mapping[str, Any], n: int) -
     table |= {name: values for name, values in columns.items() if "." not in name}
     for head, parts in nested.items():
         objects = make_objects(parts)
-        table[head] = ak.unflatten(objects, counts[head]) if head in counts else objects
+        table[head] = _lists(objects, counts[head]) if head in counts else objects
     return make_events(table)
+
+
+def _lists(objects: ak.Array, counts: Any) -> ak.Array:
+    """Like ``ak.unflatten``, which for records of many columns takes as long as parsing them."""
+    offsets = np.zeros(len(counts) + 1, dtype=np.int64)
+    np.cumsum(counts, out=offsets[1:])
+    return ak.Array(ak.contents.ListOffsetArray(ak.index.Index64(offsets), ak.to_layout(objects)))
