@@ -19,6 +19,7 @@ ORDER = """
     kinematics
     partial
     processes
+    objects
     events
     ledger
     store

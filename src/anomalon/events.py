@@ -17,20 +17,17 @@ Conventions, written once and linked from everywhere else:
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 import awkward as ak
 import numpy as np
 import numpy.typing as npt
-import vector
 from pydantic import Field
 
 from anomalon.config import Settings
 from anomalon.errors import InvalidEventsError, MissingFieldError, UnknownNameError, suggest
 from anomalon.kinematics import M_ELECTRON, M_MUON
-
-vector.register_awkward()
+from anomalon.objects import Lists, make_objects, projected, record, sort_by_pt
 
 DEFAULT_LUMINOSITY = 140.0
 """Integrated luminosity in fb^-1 where none is given."""
@@ -110,47 +107,6 @@ class Sample(Settings):
         return factor
 
 
-@dataclass(frozen=True)
-class Lists:
-    """A collection of objects as flat arrays.
-
-    Attributes:
-        starts, stops: event i has the objects ``starts[i]`` to ``stops[i]`` (exclusive) of every column.
-        columns: by name; they may hold objects of no event at all.
-    """
-
-    starts: npt.NDArray[np.int64]
-    stops: npt.NDArray[np.int64]
-    columns: Mapping[str, npt.NDArray[Any]]
-
-    def __getitem__(self, name: str) -> npt.NDArray[Any]:
-        return self.columns[name]
-
-    @property
-    def counts(self) -> npt.NDArray[np.int64]:
-        """Number of objects of each event."""
-        return self.stops - self.starts
-
-    def counts_of(self, mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-        """Number of objects of each event where a mask over the columns is true."""
-        before = np.zeros(len(mask) + 1, dtype=np.int64)
-        np.cumsum(mask, out=before[1:])
-        return before[self.stops] - before[self.starts]
-
-    def objects_of(self, events: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Places in the columns of the objects of some events, and the position in ``events`` that each belongs to.
-
-        >>> lists = Lists(np.array([0, 2, 3]), np.array([2, 3, 5]), {})
-        >>> owner, place = lists.objects_of(np.array([0, 2]))
-        >>> owner.tolist(), place.tolist()
-        ([0, 0, 1, 1], [0, 1, 3, 4])
-        """
-        counts = self.counts[events]
-        owner = np.repeat(np.arange(len(events)), counts)
-        shift = self.starts[events] - (np.cumsum(counts) - counts)
-        return owner, np.arange(len(owner)) + shift[owner]
-
-
 class Events:
     """A ragged table of collisions and the samples that they belong to.
 
@@ -215,17 +171,17 @@ class Events:
         >>> lists.starts.tolist(), lists.stops.tolist(), lists.columns["pt"].tolist()
         ([0, 0], [0, 2], [30.0, 20.0])
         """
-        layout = _projected(self.array.layout[name])
+        layout = projected(self.array.layout[name])
         if not isinstance(layout, ak.contents.ListOffsetArray):  # selected events: leave the others' objects behind
             layout = layout.to_ListOffsetArray64(True)
         starts, stops = (np.asarray(ends.data, dtype=np.int64) for ends in (layout.starts, layout.stops))
-        return Lists(starts, stops, {c: np.asarray(_projected(layout.content[c]).data) for c in columns})
+        return Lists(starts, stops, {c: np.asarray(projected(layout.content[c]).data) for c in columns})
 
     def numbers(self, name: str) -> npt.NDArray[Any]:
         """A column with one value per event, such as ``event`` or ``met.pt``, shape (event,)."""
         layout = self.array.layout
         for part in name.split("."):
-            layout = _projected(layout[part])
+            layout = projected(layout[part])
         return np.asarray(layout.data)
 
     def is_data(self) -> npt.NDArray[np.bool_]:
@@ -341,62 +297,13 @@ class Events:
         return cls(make_events(columns), known)
 
 
-def make_objects(columns: Mapping[str, Any]) -> ak.Array:
-    """Zip the columns of an object collection or of ``met`` and attach the vector behaviour."""
-    if all(isinstance(column, np.ndarray) for column in columns.values()):
-        return ak.Array(_record(columns, vector_name(columns)))
-    return ak.zip(dict(columns), with_name=vector_name(columns))
-
-
-def make_lists(columns: Mapping[str, npt.NDArray[Any]], offsets: npt.NDArray[np.int64]) -> ak.Array:
-    """A collection from flat columns, of which event i has ``offsets[i]`` to ``offsets[i + 1]``; nothing is copied.
-
-    >>> make_lists({"pt": np.array([3.0, 2.0, 1.0])}, np.array([0, 2, 2, 3])).pt.to_list()
-    [[3.0, 2.0], [], [1.0]]
-    """
-    objects = _record(columns, vector_name(columns))
-    return ak.Array(ak.contents.ListOffsetArray(ak.index.Index64(offsets), objects))
-
-
-def _record(columns: Mapping[str, Any], name: str | None = None) -> Any:
-    contents = [
-        ak.contents.NumpyArray(column) if isinstance(column, np.ndarray) else ak.to_layout(column)
-        for column in columns.values()
-    ]
-    lengths = {field: content.length for field, content in zip(columns, contents, strict=True)}
-    if len(set(lengths.values())) > 1:
-        raise InvalidEventsError(f"columns of different lengths: {lengths}")
-    return ak.contents.RecordArray(contents, list(columns), parameters={"__record__": name} if name else None)
-
-
-def _projected(layout: Any) -> Any:
-    """Take what an index or an option without missing values points to."""
-    while layout.is_indexed or layout.is_option:
-        inner = layout.project()
-        if inner.length != layout.length:
-            raise InvalidEventsError(f"{layout.length - inner.length} missing values (None), events have none")
-        layout = inner
-    return layout
-
-
-def vector_name(fields: Iterable[str]) -> str | None:
-    """Name of the ``vector`` behaviour that fits these coordinates; None where they make no vector.
-
-    >>> vector_name(["pt", "eta", "phi", "mass"]), vector_name(["pt", "phi"]), vector_name(["pt"])
-    ('Momentum4D', 'Momentum2D', None)
-    """
-    names = {frozenset(("pt", "phi")): "Momentum2D", frozenset(("pt", "eta", "phi")): "Momentum3D"}
-    names[frozenset(("pt", "eta", "phi", "mass"))] = "Momentum4D"
-    return names.get(frozenset(fields) & {"pt", "eta", "phi", "mass"})
-
-
 def make_events(columns: Mapping[str, Any]) -> ak.Array:
     """Zip event columns into the record array of :class:`Events`; every collection is sorted by decreasing pT."""
     table = dict(columns)
     for name in (*COLLECTIONS, *OPTIONAL_COLLECTIONS):
         if name in table and "pt" in table[name].fields:
             table[name] = sort_by_pt(table[name])
-    return ak.Array(_record(table))
+    return ak.Array(record(table))
 
 
 def fill_factors(array: ak.Array, names: Sequence[str]) -> ak.Array:
@@ -406,25 +313,6 @@ def fill_factors(array: ak.Array, names: Sequence[str]) -> ak.Array:
         return array
     columns = {name: array.factors[name] if name in have else np.ones(len(array)) for name in sorted(names)}
     return ak.with_field(array, ak.zip(columns), "factors")
-
-
-def sort_by_pt(objects: ak.Array) -> ak.Array:
-    """Sort a collection by decreasing pT in every event; equal pT keep their order."""
-    if _is_sorted(objects):
-        return objects
-    return objects[ak.argsort(objects.pt, axis=1, ascending=False, stable=True)]
-
-
-def _is_sorted(objects: ak.Array) -> bool:
-    """Whether pT decreases in every event: a pass over the numbers that saves most sources the sorting."""
-    # the layout's column: the attribute of a vector is computed, which takes longer than the pass
-    layout = _projected(_projected(objects.layout)["pt"]).to_ListOffsetArray64(True)
-    offsets = np.asarray(layout.offsets.data)
-    flat = np.asarray(_projected(layout.content).data)[: offsets[-1]]
-    in_order = np.ones(len(flat) + 1, dtype=bool)
-    np.less_equal(flat[1:], flat[:-1], out=in_order[1:-1][: max(len(flat) - 1, 0)])  # false for NaN: sorting places it
-    in_order[offsets] = True
-    return bool(in_order.all())
 
 
 def merge_samples(groups: Iterable[Sequence[Sample]]) -> tuple[Sample, ...]:

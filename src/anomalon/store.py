@@ -22,8 +22,9 @@ import awkward as ak
 import numpy as np
 
 from anomalon.errors import InvalidEventsError, MissingFieldError, OutputExistsError, StoreError, suggest
-from anomalon.events import EVENT_FIELDS, Events, Sample, fill_factors, merge_samples, vector_name
+from anomalon.events import EVENT_FIELDS, Events, Sample, fill_factors, merge_samples
 from anomalon.ledger import Ledger
+from anomalon.objects import vector_name
 from anomalon.partial import held, remove_leftovers
 
 FORMAT = "anomalon-store"

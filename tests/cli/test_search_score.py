@@ -59,7 +59,7 @@ def test_simulated_events_become_a_store(run, tmp_path):
 def test_the_catalogue_of_processes_is_shown(run):
     code, out, _ = run("simulate", "--list", "--json")
     assert code == 0
-    assert {"wz", "wprime-wz", "c1n2"} <= {process["name"] for process in json.loads(out)}
+    assert {"wz", "wprime-wz", "c1n2"} <= {process["name"] for process in json.loads(out)["processes"]}
 
 
 @pytest.mark.parametrize("suffix", [".h5", ".parquet", ".npy"])

@@ -62,7 +62,7 @@ def test_events_of_a_year_without_any_of_its_paths_never_count_as_not_fired():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"paths": {}}, "at least 1"),
+        ({"paths": {}}, "give at least one"),
         ({"paths": {2018: []}}, "the list of 2018 is empty"),
         ({"paths": {2018: [A]}, "year": 2017}, "no list for year 2017; given: 2018"),
     ],

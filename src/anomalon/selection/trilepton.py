@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from anomalon.config import Settings
-from anomalon.events import Events, Lists
+from anomalon.events import Events
 from anomalon.kinematics import M_ELECTRON, M_MUON, M_Z, invariant_mass
+from anomalon.objects import Lists
 from anomalon.selection.quality import IdMinimum
 
 CHANNELS = ("A", "B", "C", "D")

@@ -18,8 +18,8 @@ import awkward as ak
 import numpy as np
 import numpy.typing as npt
 
-from anomalon.events import make_objects
 from anomalon.kinematics import M_ELECTRON, M_MUON
+from anomalon.objects import make_objects
 from anomalon.simulation.jets import Jets, reconstruct_jets
 from anomalon.simulation.neighbours import close_pairs
 from anomalon.simulation.particles import Floats, HeavyHadrons, Ints, Mask, Particles

@@ -22,8 +22,8 @@ import numpy.typing as npt
 from pydantic import Field
 
 from anomalon.config import Settings
-from anomalon.events import make_objects, sort_by_pt
 from anomalon.kinematics import M_ELECTRON, M_MUON
+from anomalon.objects import make_objects, sort_by_pt
 from anomalon.simulation.detector import met_objects
 from anomalon.simulation.response import DetectorSettings, MetResponse
 

@@ -11,9 +11,9 @@ import awkward as ak
 import numpy as np
 import numpy.typing as npt
 
-from anomalon.events import make_objects
 from anomalon.generator.clustering import antikt
 from anomalon.generator.particles import coordinates, mass
+from anomalon.objects import make_objects
 from anomalon.simulation.neighbours import Directions, close_pairs, has_neighbour
 from anomalon.simulation.particles import Floats, HeavyHadrons, Ints, Particles
 from anomalon.simulation.response import JetResponse, btag_efficiency, jet_resolution

@@ -9,7 +9,8 @@ import awkward as ak
 import numpy as np
 
 from anomalon.errors import MissingFieldError, suggest
-from anomalon.events import EVENT_FIELDS, make_events, make_objects
+from anomalon.events import EVENT_FIELDS, make_events
+from anomalon.objects import make_objects
 
 
 def choose(fields: Iterable[str] | None, have: Sequence[str], where: str) -> frozenset[str]:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import awkward as ak
 import numpy as np
 
-from anomalon.events import Events, Sample, make_events, make_objects
+from anomalon.events import Events, Sample, make_events
 from anomalon.generator.particles import (
     INVISIBLE,
     Floats,
@@ -25,6 +25,7 @@ from anomalon.generator.particles import (
     variation_factors,
 )
 from anomalon.kinematics import M_ELECTRON, M_MUON
+from anomalon.objects import make_objects
 from anomalon.sources.columns import Column, ColumnTable
 from anomalon.sources.contract import CHUNK, SourceInfo
 

@@ -15,7 +15,6 @@ from typing import Any
 import awkward as ak
 import numpy as np
 
-from anomalon.events import make_objects
 from anomalon.generator.clustering import Clusters, antikt
 from anomalon.generator.hepmc import HepmcFile, is_hepmc
 from anomalon.generator.particles import (
@@ -29,6 +28,7 @@ from anomalon.generator.particles import (
     mass,
 )
 from anomalon.kinematics import delta_r
+from anomalon.objects import make_objects
 from anomalon.sources.contract import Format, register
 from anomalon.sources.generated import GeneratedSource
 

@@ -14,9 +14,9 @@ import awkward as ak
 import numpy as np
 import numpy.typing as npt
 
-from anomalon.events import make_objects
 from anomalon.generator.clustering import load_fastjet
 from anomalon.kinematics import cartesian, delta_r
+from anomalon.objects import make_objects
 
 RADIUS = 1.0
 N_TAU = 3

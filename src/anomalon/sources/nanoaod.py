@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from anomalon.errors import InputFileError
-from anomalon.events import COLLECTIONS, Events, Sample, make_events, make_lists, make_objects
+from anomalon.events import COLLECTIONS, Events, Sample, make_events
+from anomalon.objects import make_lists, make_objects
 from anomalon.sources import nanoaod_columns
 from anomalon.sources.baskets import Flat
 from anomalon.sources.contract import CHUNK, Format, SourceInfo, first_bytes, register

@@ -13,7 +13,8 @@ import numpy as np
 import uproot
 
 from anomalon.errors import InputFileError
-from anomalon.events import COLLECTIONS, Events, Sample, make_events, make_objects
+from anomalon.events import COLLECTIONS, Events, Sample, make_events
+from anomalon.objects import make_objects
 from anomalon.sources.columns import Column, ColumnTable, branches_of
 from anomalon.sources.contract import CHUNK, SourceInfo, first_bytes
 from anomalon.sources.root import MAGIC, branch_names, check_complete, entry_ranges, open_tables, read_branches, reading

@@ -19,7 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from anomalon.errors import InputFileError, InvalidEventsError
-from anomalon.events import Events, Sample, make_events, make_objects
+from anomalon.events import Events, Sample, make_events
+from anomalon.objects import make_objects
 from anomalon.writers.contract import EventWriter, columns_of, output_weights
 
 Columns = dict[str, npt.NDArray[Any]]
