@@ -152,7 +152,7 @@ def collect(raw: ak.Array, name: str, columns: tuple[str, ...]) -> ak.Array:
 
 
 def analyse(raw: ak.Array, leptons: ak.Array, jets: ak.Array) -> Selected:
-    leptons = leptons[ak.argsort(leptons.pt, ascending=False)][:, :3]
+    every, leptons = leptons, leptons[ak.argsort(leptons.pt, ascending=False)][:, :3]
     l1, l2, l3 = leptons[:, 0], leptons[:, 1], leptons[:, 2]
     pairs = ak.argcombinations(leptons, 2, fields=["a", "b"])
     a, b = leptons[pairs.a], leptons[pairs.b]
@@ -164,7 +164,7 @@ def analyse(raw: ak.Array, leptons: ak.Array, jets: ak.Array) -> Selected:
     met_x, met_y = raw.MET_pt * np.cos(raw.MET_phi), raw.MET_pt * np.sin(raw.MET_phi)
     squared = (w.et + raw.MET_pt) ** 2 - (w.px + met_x) ** 2 - (w.py + met_y) ** 2
     jets = jets[(jets.pt > 30) & (abs(jets.eta) < 2.5)]
-    near, lepton = ak.unzip(ak.cartesian([jets, leptons], nested=True))
+    near, lepton = ak.unzip(ak.cartesian([jets, every], nested=True))
     jets = jets[ak.all(near.deltaR(lepton) > 0.4, axis=-1)]
     return {
         "event": ak.to_numpy(raw.event),
