@@ -62,7 +62,7 @@ def _samples(results: SearchResults) -> str:
 
 def _thresholds(results: SearchResults) -> str:
     lines = [
-        "| detector | false-positive rate on test background | above the threshold | training |",
+        "| detector | false-positive rate, test background (weighted) | simulated events above (unweighted) | training |",
         "|---|--:|--:|---|",
     ]
     for d in results.detectors:

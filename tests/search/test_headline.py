@@ -101,7 +101,7 @@ def test_the_threshold_is_stated_with_what_it_flags() -> None:
     )
     (line,) = lines({}, threshold=cut)
     assert "95 % quantile" in line
-    assert "5.1 % [4.9, 5.3] of the test background (410 of 8000 events)" in line
+    assert "5.1 % [4.9, 5.3] of the test background by weight (410 of 8000 simulated events)" in line
 
 
 def test_without_evaluations_nothing_is_claimed() -> None:

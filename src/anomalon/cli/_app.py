@@ -43,7 +43,7 @@ def options(
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error; goes anywhere.")] = False,
 ) -> None:
-    """Learn what LHC collisions look like, find those that do not fit, and say how significant they are."""
+    """Learn what LHC collisions look like, find those that do not fit, and show how far to believe it."""
     del version, debug
 
 

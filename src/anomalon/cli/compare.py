@@ -50,7 +50,7 @@ def compare(
     Roles come from the options, otherwise from the samples: collision data is data, the rest background. Of a run
     directory the features of its search are compared, of collision data only what the run may show.
 
-    Example: anomalon compare stores/wz stores/zz stores/wprime -v met.pt,lep1_pt --signal wprime --output plots
+    Example: anomalon compare stores/wz stores/zz stores/wprime -v met.pt,lep1_pt --signal wprime-wz --output plots
     """
     from anomalon.pipeline.compare import CompareOptions, check_free, write_comparison
     from anomalon.selection import TrileptonSelection

@@ -45,7 +45,7 @@ def read(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a store that is already there.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the ledger as JSON.")] = False,
 ) -> None:
-    """Read event files (CMS NanoAOD) into a store, and account for every event.
+    """Read event files (CMS, ATLAS, Delphes, Dark Machines, flat ...) into a store, and account for every event.
 
     The format is found by what a file holds. File names are not believed: name the process yourself.
 

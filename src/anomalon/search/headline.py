@@ -115,8 +115,8 @@ def _threshold(main: DetectorSummary) -> str:
         return ""
     return (
         f"{main.title}, cut at the {100 * cut.quantile:g} % quantile of the background validation score, flags "
-        f"{_percent(cut.false_positive_rate)} of the test background "
-        f"({cut.background_above} of {cut.background_total} events)."
+        f"{_percent(cut.false_positive_rate)} of the test background by weight "
+        f"({cut.background_above} of {cut.background_total} simulated events)."
     )
 
 
