@@ -62,7 +62,7 @@ def _samples(results: SearchResults) -> str:
 
 def _thresholds(results: SearchResults) -> str:
     lines = [
-        "| detector | false-positive rate, test background (weighted) | simulated events above (unweighted) | training |",
+        "| detector | false-positive rate, test background (weighted) | raw events above the threshold | training |",
         "|---|--:|--:|---|",
     ]
     for d in results.detectors:
