@@ -14,11 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from anomalon import processes
 from anomalon.errors import ConfigError, MissingExtraError, SimulationError, UnknownNameError
 from anomalon.events import Events
 from anomalon.generator.clustering import load_fastjet
 from anomalon.kinematics import M_Z, invariant_mass
-from anomalon.simulation import Process, SimulationSettings, get_detector, get_process, simulate, workers
+from anomalon.simulation import Process, SimulationSettings, get_detector, get_process, simulate
 from anomalon.simulation.blocks import BLOCK_SIZE, _holds, generator_seed, make_sample, simulate_block
 from anomalon.simulation.pythia import Counts, Generator
 from anomalon.simulation.workers import run_blocks
@@ -285,7 +286,7 @@ def test_a_killed_worker_is_replaced_and_nothing_is_lost() -> None:
 
 
 def test_workers_that_keep_dying_end_the_simulation(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers, "_RESTARTS", 0)
+    monkeypatch.setattr(processes, "_RESTARTS", 0)
     with pytest.raises(SimulationError, match="use fewer workers"):
         kill_workers_after_the_first_block(WZ.model_copy(update={"n_events": 3000}))
 

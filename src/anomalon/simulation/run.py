@@ -9,8 +9,9 @@ from dataclasses import replace
 from anomalon.errors import ConfigError, SimulationError
 from anomalon.events import Events, Sample
 from anomalon.generator.clustering import load_fastjet
+from anomalon.processes import available_cores
 from anomalon.simulation.blocks import Block, SimulationSettings, make_sample
-from anomalon.simulation.workers import available_cores, run_blocks
+from anomalon.simulation.workers import run_blocks
 
 Progress = Callable[[int, int, float], None]
 """Called after each block with events done, events in all, and events per second."""
