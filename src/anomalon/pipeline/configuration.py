@@ -16,6 +16,8 @@ from anomalon.events import DEFAULT_LUMINOSITY, Sample
 from anomalon.features import FeatureSet
 from anomalon.models.detector import DetectorSettings
 from anomalon.models.discriminator import DiscriminatorSettings
+from anomalon.pipeline.reading import KEYS as READING_KEYS
+from anomalon.pipeline.reading import trigger_list, trigger_paths
 from anomalon.preprocessing import expand
 from anomalon.search.evaluation import BEST_VARIABLE, MET_ALONE, SUPERVISED
 from anomalon.search.results import Role
@@ -58,6 +60,15 @@ class SampleConfig(Settings):
         cross_section_pb: for files whose cross section is known to you alone.
         k_factor: ratio to the cross section of a higher order; None keeps what the sample says.
         filter_efficiency: for files: fraction that passes the generator's filter; None keeps what the sample says.
+        luminosity_mask: for files: JSON of good lumi blocks; collision data outside is left out.
+        triggers: for files: any of these paths must have fired: a list, year -> list, or a YAML file of such.
+        year: of simulated events, where triggers has lists of several years.
+        mapping: for flat files: YAML that says which column is which event field.
+        checksums: for files: list as ``sha256sum`` writes it; a changed file is refused.
+        skip_bad: for files: list damaged ones in the ledger and go on.
+        lenient: for text files: leave bad lines out and count them.
+        keep_duplicates: for files of simulation whose jobs reuse event numbers.
+        sqrt_s_gev: for files: centre-of-mass energy; None for that of the file, or 13 TeV where it does not say.
     """
 
     name: SafeName
@@ -71,6 +82,20 @@ class SampleConfig(Settings):
     cross_section_pb: float | None = Field(default=None, gt=0)
     k_factor: float | None = Field(default=None, gt=0)
     filter_efficiency: float | None = Field(default=None, gt=0, le=1)
+    luminosity_mask: Path | None = None
+    triggers: dict[int, tuple[str, ...]] | None = None
+    year: int | None = None
+    mapping: Path | None = None
+    checksums: Path | None = None
+    skip_bad: bool = False
+    lenient: bool = False
+    keep_duplicates: bool = False
+    sqrt_s_gev: float | None = Field(default=None, gt=0)
+
+    @field_validator("triggers", mode="before")
+    @classmethod
+    def _trigger_paths(cls, given: Any) -> Any:
+        return trigger_paths(given)
 
     @model_validator(mode="before")
     @classmethod
@@ -87,6 +112,10 @@ class SampleConfig(Settings):
             raise ConfigError(f"sample '{self.name}': {key} means nothing {self._kind}; leave it out")
         if self.simulate:
             get_process(self.simulate, **self.parameters)
+        if self.triggers is not None:
+            trigger_list(self.triggers, self.year, f"sample '{self.name}'")
+        elif self.year is not None:
+            raise ConfigError(f"sample '{self.name}': year chooses among the lists of triggers; give those, too")
         return self
 
     @property
@@ -96,8 +125,8 @@ class SampleConfig(Settings):
     def _senseless(self) -> list[str]:
         """Keys that are given and would have no effect."""
         normalisation = ("cross_section_pb", "k_factor", "filter_efficiency")
-        keys = ["parameters", "events"] if self.files else ["filter_efficiency"]
-        keys += normalisation if self.role == "data" else ()
+        keys = ["parameters", "events"] if self.files else ["filter_efficiency", *READING_KEYS]
+        keys += (*normalisation, "keep_duplicates") if self.role == "data" else ()
         return [key for key in keys if getattr(self, key)]
 
     @property

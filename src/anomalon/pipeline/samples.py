@@ -17,18 +17,20 @@ from anomalon.pipeline.cache import StageCache, code_digest
 from anomalon.pipeline.compatible import check_data_distinct, check_stores, only_sample
 from anomalon.pipeline.configuration import SampleConfig, SearchConfig
 from anomalon.pipeline.progress import Progress
+from anomalon.pipeline.reading import KEYS as READING_KEYS
+from anomalon.pipeline.reading import event_filters, read_settings, reading_key
 from anomalon.pipeline.table import Table, luminosity_for
 from anomalon.search.results import Blinding
 from anomalon.selection import Cutflow, apply
 from anomalon.selection.cutflow import Count
 from anomalon.simulation.stored import simulate_to_store
-from anomalon.sources import ReadSettings, expand, ingest
+from anomalon.sources import expand, ingest
 from anomalon.store import Store, is_store, sha256
 
 CHUNK = 50_000
 """Events in memory at a time."""
 
-READ_CODE = ("sources", "events", "store", "ledger")
+READ_CODE = ("sources", "events", "store", "ledger", "selection/luminosity_mask", "selection/triggers")
 SELECT_CODE = ("events", "kinematics", "selection", "features", "pipeline/samples", "pipeline/table")
 SIMULATION_CODE = ("simulation", "events", "kinematics", "store")
 GENERATED = "generated"
@@ -92,6 +94,8 @@ def obtain(config: SampleConfig, search: SearchConfig, cache: StageCache, progre
         return _simulated(config, search, cache, progress)
     paths = expand(config.files)
     if len(paths) == 1 and is_store(paths[0]):
+        for key in (key for key in READING_KEYS if getattr(config, key)):
+            raise ConfigError(f"sample '{config.name}': {key} means nothing for a store, which has been read already")
         return Store(paths[0])
     for path in paths:
         if path.is_dir():
@@ -122,12 +126,24 @@ def _read(
     config: SampleConfig, paths: tuple[Path, ...], search: SearchConfig, cache: StageCache, progress: Progress
 ) -> Store:
     fields = tuple(sorted(search.feature_set().requires | search.selection.requires))
-    key = {"files": [(str(p), sha256(p)) for p in paths], "fields": fields, "code": code_digest(*READ_CODE)}
+    filters, settings = event_filters(config), read_settings(config, fields, search.luminosity_fb)
+    key = {
+        "files": [(str(p), sha256(p)) for p in paths],
+        "settings": settings.model_dump(mode="json"),
+        **reading_key(config),
+        "code": code_digest(*READ_CODE),
+    }
 
     def produce(folder: Path) -> None:
         progress.start(f"read {config.name}")
-        settings = ReadSettings(process=config.name, fields=fields)
-        ingest(paths, folder / "store", settings, overwrite=True, on_progress=lambda done, _: progress.update(done))
+        ingest(
+            paths,
+            folder / "store",
+            settings,
+            overwrite=True,
+            on_progress=lambda done, _: progress.update(done),
+            filters=filters,
+        )
 
     return Store(cache.make(f"read-{config.name}", key, produce) / "store")
 

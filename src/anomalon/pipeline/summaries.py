@@ -173,6 +173,12 @@ def notes(search: SearchConfig, samples: Sequence[Sample], state: Blinding) -> t
         for s in samples
         if not is_normalised(s)
     ]
+    lines += [
+        f"Of the collision data of sample '{s.name}', {s.luminosity_fb:.4g} of {whole:.4g} fb^-1 could be read (the "
+        "ledger says what is missing), while yields of simulation are not lowered: set luminosity_fb."
+        for s, whole in ((s, luminosity_of_all(s)) for s in samples)
+        if s.luminosity_fb is not None and whole is not None
+    ]
     if any(s.simulate for s in search.samples):
         mpi = "on" if search.simulation.mpi else "OFF (the fast preset: several times faster, for development)"
         lines.append(
@@ -199,3 +205,9 @@ def notes(search: SearchConfig, samples: Sequence[Sample], state: Blinding) -> t
     elif state.unblinded_reason:
         lines.append(f"Collision data was unblinded: {state.unblinded_reason}")
     return tuple(lines)
+
+
+def luminosity_of_all(sample: Sample) -> float | None:
+    """Luminosity of collision data before damaged files and events lowered it, fb^-1; None where nothing did."""
+    known = (sample.provenance.get(f"luminosity_fb_of_all_{what}") for what in ("files", "events"))
+    return next((value for value in known if value is not None), None)
