@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 import numpy as np
@@ -172,3 +173,40 @@ def test_inputs_are_lowered_to_the_largest_of_the_training_background() -> None:
     np.testing.assert_allclose(preprocessing.within_training(inputs), inputs)
     assert preprocessing.within_training([[1e6]])[0, 0] == inputs.max()
     assert Preprocessing.from_dict(preprocessing.to_dict()).within_training([[1e6]])[0, 0] == inputs.max()
+
+
+@pytest.mark.parametrize("mode", ["standard", "raw", "minmax"])
+def test_blocks_teach_what_the_whole_sample_teaches(mode: str) -> None:
+    features, weights = some_features(1000), np.random.default_rng(1).normal(1, 2, 1000)
+    settings = PreprocessingSettings.parse({"mode": mode})
+    whole = Preprocessing(settings).fit(features, weights)
+    edges = [0, 1, 300, 301, 1000]
+    parts = [slice(a, b) for a, b in itertools.pairwise(edges)]
+    streamed = Preprocessing(settings).fit_blocks((features[p], weights[p]) for p in parts)
+    before, after = (p.to_dict()["fitted"] for p in (whole, streamed))
+    for key in ("centre", "scale", "spread", "highest"):
+        np.testing.assert_allclose(after[key], before[key], rtol=1e-6, atol=1e-9)
+
+
+def test_minmax_scales_the_training_background_to_one_and_knows_no_logarithm() -> None:
+    values = np.array([[2.0, 7.0], [4.0, 7.0], [6.0, 7.0]], dtype=np.float32)
+    features = Features(values, np.ones((3, 2), dtype=bool), ("MET_pt", "constant"))
+    fitted = Preprocessing(PreprocessingSettings(mode="minmax")).fit(features, [0.0, -1.0, 5.0])
+    np.testing.assert_array_equal(fitted.transform(features), [[0, 0], [0.5, 0], [1, 0]])
+    beyond = Features(np.array([[10.0, 8.0]], dtype=np.float32), np.ones((1, 2), dtype=bool), features.names)
+    np.testing.assert_array_equal(fitted.transform(beyond), [[2, 1]])
+
+
+@pytest.mark.parametrize("mode", ["standard", "raw", "minmax"])
+def test_the_compiled_passes_equal_a_plain_loop(mode: str) -> None:
+    features, weights = some_features(50), np.random.default_rng(3).normal(1, 2, 50)
+    settings = PreprocessingSettings.parse({"mode": mode, "fill": -3.0, "clip": 1.5})
+    state = Preprocessing(settings).fit(features, weights)
+    fitted = state.to_dict()["fitted"]
+    inputs = state.transform(features)
+    for k, name in enumerate(NAMES):
+        treat = {"log": lambda x: np.log1p(max(x, 0)), "absolute": abs}.get(settings.treatment(name), lambda x: x)
+        for i in range(50):
+            value = (treat(float(features.values[i, k])) - fitted["centre"][k]) / fitted["scale"][k]
+            expected = min(max(value, -1.5), 1.5) if features.mask[i, k] else -3.0
+            assert inputs[i, k] == pytest.approx(expected, rel=1e-5, abs=1e-6)

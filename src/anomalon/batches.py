@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from anomalon.errors import TrainingError
 from anomalon.events import Events
+from anomalon.hashing import hash_events
 
 Floats = npt.NDArray[np.float64]
 
@@ -79,25 +80,7 @@ def mix(ids: EventIds, seed: int) -> npt.NDArray[np.int64]:
 
 def _event_hash(ids: EventIds, seed: int, stream: int) -> npt.NDArray[np.uint64]:
     """Hash every event's name to 64 bits."""
-    names = np.asarray([_text_hash(name) for name in ids.names], dtype=np.uint64)
-    state = np.full(len(ids), _text_hash(f"{seed}/{stream}"), dtype=np.uint64)
-    state = _splitmix64(state ^ names[ids.dataset]) if len(ids) else state
-    for column in (ids.run, ids.lumi, ids.event):
-        state = _splitmix64(state ^ np.asarray(column).astype(np.int64).view(np.uint64))
-    return state
-
-
-def _text_hash(text: str) -> int:
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
-
-
-def _splitmix64(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """Finaliser of SplitMix64 (Steele, Lea, Flood 2014): a bijection of 64 bits that flips half of them."""
-    z = x + np.uint64(0x9E3779B97F4A7C15)
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    mixed: npt.NDArray[np.uint64] = z ^ (z >> np.uint64(31))
-    return mixed
+    return hash_events(f"{seed}/{stream}", ids.names, ids.dataset, [ids.run, ids.lumi, ids.event])
 
 
 @runtime_checkable
@@ -207,12 +190,22 @@ def as_batches(data: Any, *, batch_size: int = 1024, seed: int = 0) -> Batches:
 
 
 def fingerprint(batches: Batches) -> str:
-    """SHA-256 of the values and weights in the order of epoch 0."""
+    """SHA-256 of values and weights in the order of epoch 0, or what batches that are streamed say of themselves."""
+    if isinstance(identity := getattr(batches, "identity", None), str):
+        return identity
     digest = hashlib.sha256()
     for values, weights in batches.epoch(0):
         digest.update(values.tobytes())
         digest.update(weights.tobytes())
     return digest.hexdigest()
+
+
+def sum_of_weights(batches: Batches) -> float:
+    """Sum of the absolute weights of an epoch, without computing its values where the weights are at hand."""
+    weights = getattr(batches, "weights", None)
+    if isinstance(weights, np.ndarray):
+        return float(np.abs(weights).sum())
+    return sum(float(np.abs(w).sum()) for _, w in batches.epoch(0))
 
 
 def gather(batches: Batches) -> tuple[npt.NDArray[np.float32], Floats]:

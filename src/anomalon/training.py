@@ -23,7 +23,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from anomalon.batches import Batches, as_batches, fingerprint
+from anomalon.batches import Batches, as_batches, fingerprint, sum_of_weights
 from anomalon.config import Settings
 from anomalon.errors import RunError, TrainingError
 from anomalon.networks.checkpoint import (
@@ -304,7 +304,7 @@ def _tensors(batches: Batches, epoch: int, device: torch.device, scale: float) -
 
 
 def _inverse_mean_weight(batches: Batches) -> float:
-    total = sum(float(np.abs(weights).sum()) for _, weights in batches.epoch(0))
+    total = sum_of_weights(batches)
     if not total > 0:
         raise TrainingError(f"the |weights| of {batches.n_events} training events sum to {total}: must be positive")
     return batches.n_events / total

@@ -34,6 +34,12 @@ class Features:
         """Return the features of the events at a slice, a boolean mask or an index array."""
         return Features(self.values[where], self.mask[where], self.names)
 
+    @property
+    def complete(self) -> bool:
+        """Whether no value is missing; a mask that is one True for all costs no look."""
+        spread = self.mask.strides == (0, 0) and self.mask.size > 0
+        return bool(self.mask[0, 0]) if spread else bool(self.mask.all())
+
     def index(self, name: str) -> int:
         """Column number of a feature.
 
@@ -50,7 +56,9 @@ class Features:
         return self.values[:, self.index(name)]
 
     def select(self, names: Sequence[str]) -> Features:
-        """Keep the named columns, in the order given."""
+        """Keep the named columns, in the order given; all of them in their own order are not copied."""
+        if tuple(names) == self.names:
+            return self
         columns = [self.index(name) for name in names]
         return Features(self.values[:, columns], self.mask[:, columns], tuple(names))
 
@@ -61,7 +69,10 @@ class Features:
 
     def usable(self) -> npt.NDArray[np.bool_]:
         """Whether every present value of an event is finite, shape (event,)."""
-        return np.asarray((np.isfinite(self.values) | ~self.mask).all(axis=1), dtype=np.bool_)
+        finite = np.isfinite(self.values)
+        if finite.all():
+            return np.ones(len(self), dtype=np.bool_)
+        return np.asarray((finite | ~self.mask).all(axis=1), dtype=np.bool_)
 
     @staticmethod
     def concatenate(parts: Sequence[Features]) -> Features:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -12,16 +12,18 @@ from pydantic import Field, SerializeAsAny
 
 from anomalon import features as feature_sets
 from anomalon.config import Settings
-from anomalon.errors import ConfigError, ModelFileError, NotFittedError, TrainingError, suggest
+from anomalon.errors import ConfigError, ModelFileError, NotFittedError, suggest
 from anomalon.events import Events
-from anomalon.features.contract import Features
+from anomalon.features.contract import Features, FeatureSet
 from anomalon.models.contract import ModelSettings
 from anomalon.models.presets import FEATURES, PRESETS, with_preset
 from anomalon.models.registry import get_scorer, load_scorer, scorer_names
 from anomalon.models.selected import refuse_unknown, usable
 from anomalon.models.storage import new_folder, read_manifest, write_manifest
 from anomalon.models.training_inputs import InputShift, TrainingInputs
+from anomalon.models.training_rows import TrainingRows
 from anomalon.preprocessing import Preprocessing, PreprocessingSettings
+from anomalon.streaming import BlockBatches, Blocks, FeatureBlocks
 
 if TYPE_CHECKING:
     from anomalon.training import TrainingRecord, TrainingRun
@@ -144,20 +146,46 @@ class Detector:
             TrainingError: too few events, or a training that diverged.
             ConfigError: an input is not among the features.
         """
-        chosen, w, self.dropped = usable(self.preprocessing.select(features), weights)
-        if not len(chosen):
-            raise TrainingError(
-                f"detector '{self.name}': none of {len(features)} training events is usable"
-                + "".join(f"; {name}: {n} values not finite" for name, n in self.dropped.items())
-            )
-        self.preprocessing.fit(chosen, w)
-        self._seen = TrainingInputs.of(chosen, w)
+        checked = None if validation is None else FeatureBlocks(validation, validation_weights)
+        return self.fit_blocks(FeatureBlocks(features, weights), checked, run=run)
+
+    def fit_blocks(self, blocks: Blocks, validation: Blocks | None = None, *, run: TrainingRun | None = None) -> Self:
+        """Learn from training background block by block; features that are not in memory are computed in every epoch.
+
+        One pass over the events fits the preprocessing and counts those that are left out.
+
+        Raises:
+            TrainingError: as :meth:`fit`.
+            ConfigError: as :meth:`fit`.
+        """
+        rows = TrainingRows(blocks, self.preprocessing.select, f"detector '{self.name}'")
+        self.preprocessing.fit_blocks(rows)
+        self._seen, self.dropped = TrainingInputs.of(*rows.sample()), dict(rows.dropped)
         checked = None
         if validation is not None:
-            kept, kept_weights, _ = usable(validation.select(chosen.names), validation_weights)
-            checked = (self.preprocessing.transform(kept), kept_weights) if len(kept) else None
-        self.scorer.fit((self.preprocessing.transform(chosen), w), checked, run=run)
+            others = TrainingRows(validation, self.preprocessing.select, self.name)
+            checked = self._batches(validation, others.kept, shuffle=False) if others.look() else None
+        self.scorer.fit(self._batches(blocks, rows.kept), checked, run=run)
         return self
+
+    def _batches(self, blocks: Blocks, kept: Sequence[npt.NDArray[np.bool_]], *, shuffle: bool = True) -> Any:
+        """What the scorer learns from: arrays where the features are in memory, otherwise a stream."""
+        if isinstance(blocks, FeatureBlocks):
+            features, weights = blocks.features[np.concatenate(kept)], blocks.weights[np.concatenate(kept)]
+            return self.preprocessing.transform(features), weights
+        return BlockBatches(
+            blocks,
+            self.preprocessing.transform,
+            kept=kept,
+            batch_size=self.scorer.batch_size,
+            seed=self.scorer.settings.seed,
+            shuffle=shuffle,
+        )
+
+    def score_blocks(self, blocks: Blocks) -> Floats:
+        """Scores (event,) of all rows of blocks; NaN where an input is not finite."""
+        parts = [self.score_features(blocks.block(i)[0]) for i in range(len(blocks.sizes))]
+        return np.concatenate([*parts, np.zeros(0)])
 
     def score_features(self, features: Features) -> Floats:
         """Scores (event,); NaN where an input is not finite."""
@@ -169,9 +197,11 @@ class Detector:
 
     def score(self, events: Events) -> Floats:
         """Scores (event,) of events; NaN where an input is not finite."""
-        return self.score_features(
-            feature_sets.get(self.settings.features, **self.settings.feature_settings).transform(events)
-        )
+        return self.score_features(self.feature_set().transform(events))
+
+    def feature_set(self) -> FeatureSet:
+        """The features that the detector sees, with its settings."""
+        return feature_sets.get(self.settings.features, **self.settings.feature_settings)
 
     def explain(self, features: Features) -> Floats | None:
         """What each input adds to the score, (event, input), NaN where not finite; None where the scorer cannot say."""
@@ -247,7 +277,7 @@ class Detector:
     def _inputs_of(self, features: Features) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
         chosen = features.select(self.inputs)
         kept = chosen.usable()
-        return self.preprocessing.transform(chosen[kept]), kept
+        return self.preprocessing.transform(chosen if kept.all() else chosen[kept]), kept
 
 
 def _shortcuts(values: Any, where: str) -> dict[str, Any]:
