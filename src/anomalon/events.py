@@ -27,7 +27,7 @@ from pydantic import Field
 from anomalon.config import Settings
 from anomalon.errors import InvalidEventsError, MissingFieldError, UnknownNameError, suggest
 from anomalon.kinematics import M_ELECTRON, M_MUON
-from anomalon.objects import Lists, make_objects, projected, record, sort_by_pt
+from anomalon.objects import Lists, lists_of, make_objects, numbers_of, record, sort_by_pt
 
 DEFAULT_LUMINOSITY = 140.0
 """Integrated luminosity in fb^-1 where none is given."""
@@ -171,18 +171,14 @@ class Events:
         >>> lists.starts.tolist(), lists.stops.tolist(), lists.columns["pt"].tolist()
         ([0, 0], [0, 2], [30.0, 20.0])
         """
-        layout = projected(self.array.layout[name])
-        if not isinstance(layout, ak.contents.ListOffsetArray):  # selected events: leave the others' objects behind
-            layout = layout.to_ListOffsetArray64(True)
-        starts, stops = (np.asarray(ends.data, dtype=np.int64) for ends in (layout.starts, layout.stops))
-        return Lists(starts, stops, {c: np.asarray(projected(layout.content[c]).data) for c in columns})
+        return lists_of(self.array.layout[name], columns)
 
     def numbers(self, name: str) -> npt.NDArray[Any]:
         """A column with one value per event, such as ``event`` or ``met.pt``, shape (event,)."""
         layout = self.array.layout
         for part in name.split("."):
-            layout = projected(layout[part])
-        return np.asarray(layout.data)
+            layout = layout[part]
+        return numbers_of(layout)
 
     def is_data(self) -> npt.NDArray[np.bool_]:
         """Whether each event is collision data, shape (event,)."""

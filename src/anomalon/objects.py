@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,6 +56,18 @@ class Lists:
         shift = self.starts[events] - (np.cumsum(counts) - counts)
         return owner, np.arange(len(owner)) + shift[owner]
 
+    def of_events(self, events: npt.NDArray[np.int64]) -> Lists:
+        """Lists of some events, in the order given; the objects of all others are left behind.
+
+        >>> lists = Lists(np.array([0, 2]), np.array([2, 3]), {"pt": np.array([30.0, 20.0, 40.0])})
+        >>> lists.of_events(np.array([1])).columns["pt"].tolist()
+        [40.0]
+        """
+        _, place = self.objects_of(events)
+        counts = self.counts[events]
+        stops = np.cumsum(counts)
+        return Lists(stops - counts, stops, {name: column[place] for name, column in self.columns.items()})
+
 
 def make_objects(columns: Mapping[str, Any]) -> ak.Array:
     """Zip the columns of an object collection or of ``met`` and attach the vector behaviour."""
@@ -88,6 +100,28 @@ def record(columns: Mapping[str, Any], name: str | None = None) -> Any:
     if len(set(lengths.values())) > 1:
         raise InvalidEventsError(f"columns of different lengths: {lengths}")
     return ak.contents.RecordArray(contents, list(columns), parameters={"__record__": name} if name else None)
+
+
+def lists_of(layout: Any, columns: Sequence[str]) -> Lists:
+    """Columns of a layout of lists of records; nothing is copied where each list begins at the end of the last."""
+    if isinstance(layout, ak.contents.IndexedArray):  # selected events: awkward would copy the other columns as well
+        return lists_of(layout.content, columns).of_events(np.asarray(layout.index.data, dtype=np.int64))
+    layout = projected(layout)
+    if not isinstance(layout, ak.contents.ListOffsetArray):
+        layout = layout.to_ListOffsetArray64(True)
+    starts, stops = (np.asarray(ends.data, dtype=np.int64) for ends in (layout.starts, layout.stops))
+    return Lists(starts, stops, {name: numbers_of(layout.content[name]) for name in columns})
+
+
+def numbers_of(layout: Any) -> npt.NDArray[Any]:
+    """Values of a layout of numbers.
+
+    Raises:
+        InvalidEventsError: some are missing.
+    """
+    if isinstance(layout, ak.contents.IndexedArray):  # NumPy takes a tenth of the time of awkward's projection
+        return numbers_of(layout.content)[np.asarray(layout.index.data)]
+    return np.asarray(projected(layout).data)
 
 
 def projected(layout: Any) -> Any:
