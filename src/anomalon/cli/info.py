@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def info(
-    paths: Annotated[list[str], typer.Argument(help="Files, patterns in quotes, stores.", show_default=False)],
+    paths: Annotated[list[str], typer.Argument(help="Files, patterns in quotes, URLs, stores.", show_default=False)],
     json: Annotated[bool, typer.Option("--json", help="Print JSON: one object, or a list for several paths.")] = False,
 ) -> None:
     """Say what files and stores hold: format, events, fields, samples, and what is missing.
@@ -23,8 +23,9 @@ def info(
     Example: anomalon info nano.root --json
     """
     from anomalon.sources import expand, open_source
+    from anomalon.sources.contract import with_origin
 
-    infos = [open_source(path).info() for path in expand(paths)]
+    infos = [with_origin(open_source(path).info()) for path in expand(paths)]
     if json:
         values = [item.to_dict() for item in infos]
         print_json(values[0] if len(values) == 1 else values)

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 
 def read(
-    files: Annotated[list[str], typer.Argument(help="Files, patterns in quotes, or directories.", show_default=False)],
+    files: Annotated[
+        list[str], typer.Argument(help="Files, patterns in quotes, directories or URLs.", show_default=False)
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The store to make (a directory).")],
     process: Annotated[str | None, typer.Option(help="Name of the process: all files become one sample.")] = None,
     cross_section: Annotated[float | None, typer.Option(help="Cross section in pb.", metavar="PB")] = None,

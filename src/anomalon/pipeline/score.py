@@ -29,6 +29,7 @@ from anomalon.search.results import Blinding
 from anomalon.selection import Cutflow, apply
 from anomalon.sources import Source, expand, open_source
 from anomalon.sources.duplicates import SeenEvents
+from anomalon.sources.remote import origin
 from anomalon.store import MANIFEST, sha256
 
 MINIMUM_TO_COMPARE = 20
@@ -166,7 +167,8 @@ class _Scoring:
             read, duplicated = read + len(part), duplicated + twice
             self.progress.update(read)
         cut = read - duplicated - written
-        self.entries.append(LedgerEntry(str(source.path), read=read, written=written, cut=cut, duplicated=duplicated))
+        name = origin(source.path)
+        self.entries.append(LedgerEntry(name, read=read, written=written, cut=cut, duplicated=duplicated))
 
     def _named(self, events: Events, number: int) -> Events:
         """Give a file's samples names of their own: files of one name may be collision data and simulation."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from anomalon.errors import InputFileError
 from anomalon.events import Events, Sample
+from anomalon.sources.remote import fetch, is_url, matching, origin
 
 CHUNK = 50_000
 """Events per part that a source yields where nothing else is asked for."""
@@ -134,18 +135,30 @@ def formats() -> tuple[Format, ...]:
 
 
 def open_source(path: str | Path) -> Source:
-    """Open a file or directory with the reader that fits what it holds.
+    """Open a file or directory with the reader that fits what it holds; a URL is fetched first.
 
     Raises:
         InputFileError: nothing there, empty, damaged, or no format that anomalon reads.
     """
-    file = Path(path)
+    file = fetch(str(path)) if is_url(path) else Path(path)
     head = first_bytes(file)
     for format_ in formats():
         if format_.recognises(file, head):
             return format_.open(file)
     what = "a directory that is no store" if file.is_dir() else f"starts with {head[:16]!r}"
     raise InputFileError(f"{file}: not a format that anomalon reads ({what}); supported: {_supported()}")
+
+
+def with_origin(info: SourceInfo) -> SourceInfo:
+    """The same with files named as their user knows them: a local copy by its URL."""
+    name = origin(Path(info.path))
+    if name == info.path:
+        return info
+    samples = tuple(
+        s.model_copy(update={"provenance": {**s.provenance, "files": [name]}}) if "files" in s.provenance else s
+        for s in info.samples
+    )
+    return replace(info, path=name, samples=samples)
 
 
 def first_bytes(path: Path, n: int = 64) -> bytes:
@@ -169,16 +182,21 @@ def first_bytes(path: Path, n: int = 64) -> bytes:
 
 
 def expand(paths: Iterable[str | Path]) -> tuple[Path, ...]:
-    """Turn files, glob patterns and directories into files and stores, in order and sorted within a pattern.
+    """Turn files, glob patterns, directories and URLs into files and stores, in order and sorted within a pattern.
 
-    A directory that is a store stands for itself; another one for the ROOT files and stores in it.
+    A directory that is a store stands for itself; another one for the ROOT files and stores in it. A URL stands for its
+    local copy, see :mod:`anomalon.sources.remote`.
 
     Raises:
         InputFileError: a path does not exist, or a pattern or directory holds nothing to read.
+        MissingExtraError: a URL needs a package that is not installed.
     """
     found: list[Path] = []
     for path in paths:
-        found += _expand_directory(Path(path)) if Path(path).is_dir() else _expand_pattern(str(path))
+        if is_url(path):
+            found += [fetch(url) for url in matching(str(path))]
+        else:
+            found += _expand_directory(Path(path)) if Path(path).is_dir() else _expand_pattern(str(path))
     return tuple(dict.fromkeys(found))
 
 

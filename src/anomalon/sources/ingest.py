@@ -16,11 +16,12 @@ from anomalon.config import Settings
 from anomalon.errors import ConfigError, InputFileError
 from anomalon.events import Events, Sample
 from anomalon.ledger import Ledger, LedgerEntry
-from anomalon.sources.contract import CHUNK, Source, Tolerant, expand, open_source
+from anomalon.sources.contract import CHUNK, Source, Tolerant, expand, open_source, with_origin
 from anomalon.sources.duplicates import SeenEvents
 from anomalon.sources.filters import MISSING_TRIGGERS, EventFilter, Filtering, check_units
 from anomalon.sources.flat import open_flat
 from anomalon.sources.mapping import load_mapping
+from anomalon.sources.remote import origin
 from anomalon.sources.stored import StoreSource
 from anomalon.store import Store, StoreWriter, sha256
 
@@ -116,7 +117,7 @@ def ingest(
         copy = _Copy(writer, chosen, sum(item.source.n_events for item in named), on_progress)
         entries = {entry.file: entry for entry in (*(copy.file(item) for item in named), *failed)}
         samples = _lowered((item, entries[item.entry.file].read) for item in named)
-        return writer.finish(samples, Ledger(tuple(entries[str(file)] for file in files)))
+        return writer.finish(samples, Ledger(tuple(entries[origin(file)] for file in files)))
 
 
 @dataclass
@@ -207,7 +208,7 @@ def _open_all(
             if not settings.skip_bad:
                 raise
             size = file.stat().st_size if file.is_file() else 0
-            failed.append(LedgerEntry(str(file), size=size, error=str(error)))
+            failed.append(LedgerEntry(origin(file), size=size, error=str(error)))
         else:
             inputs.append(_refuse_twin(item, inputs))
     if not inputs:
@@ -221,9 +222,9 @@ def _open(file: Path, settings: ReadSettings, registered: Mapping[str, str]) -> 
         source = source.lenient()
     if isinstance(source, StoreSource):
         raise InputFileError(f"{file}: is a store already; score it or merge it (anomalon.store.merge)")
-    entry = LedgerEntry(str(file), sha256=sha256(file), size=file.stat().st_size)
+    entry = LedgerEntry(origin(file), sha256=sha256(file), size=file.stat().st_size)
     _check_registered(file, entry.sha256, registered)
-    return _Input(source, source.info().samples, entry)
+    return _Input(source, with_origin(source.info()).samples, entry)
 
 
 def _filtered(item: _Input, settings: ReadSettings, filters: Sequence[EventFilter]) -> _Input:
@@ -235,7 +236,7 @@ def _filtered(item: _Input, settings: ReadSettings, filters: Sequence[EventFilte
             pass
     noted = {**filtering.notes}
     if lost := noted.pop(MISSING_TRIGGERS, None):
-        noted[MISSING_TRIGGERS] = {str(item.source.path): lost}
+        noted[MISSING_TRIGGERS] = {item.entry.file: lost}
     samples = tuple(s.model_copy(update={"provenance": {**s.provenance, **noted}}) for s in item.samples)
     return replace(item, filtering=filtering, samples=samples)
 
@@ -330,7 +331,7 @@ def _joined(inputs: Sequence[_Input], process: str) -> Sample:
     if data and len(data) < len(inputs):
         other = next(str(item.source.path) for item in inputs if not item.is_data)
         raise ConfigError(f"process '{process}': {data[0]} is collision data and {other} simulation; read them apart")
-    provenance = samples[0].provenance | {"files": [str(item.source.path) for item in inputs]}
+    provenance = samples[0].provenance | {"files": [item.entry.file for item in inputs]}
     update = {
         "name": process,
         "process": process,
