@@ -1,6 +1,84 @@
-"""Selections: named cuts and channels, events in, masks and a cutflow out."""
+"""Selections: named cuts and channels, events in, masks and a cutflow out; a registry of them by kind.
 
+>>> get("leptons", count=2, pt_min=[25, 25]).count
+2
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator
+
+from anomalon.errors import ConfigError, UnknownNameError, suggest
 from anomalon.selection.cutflow import Cutflow, Selected, Selection, apply
+from anomalon.selection.leptons import Leptons, LeptonSelection, find_leptons
 from anomalon.selection.trilepton import TrileptonSelection, Triplets, find_triplets
 
-__all__ = ["Cutflow", "Selected", "Selection", "TrileptonSelection", "Triplets", "apply", "find_triplets"]
+__all__ = [
+    "AnySelection",
+    "Cutflow",
+    "LeptonSelection",
+    "Leptons",
+    "Selected",
+    "Selection",
+    "TrileptonSelection",
+    "Triplets",
+    "apply",
+    "available",
+    "find_leptons",
+    "find_triplets",
+    "get",
+    "parse",
+]
+
+DEFAULT = "trilepton"
+"""Kind of a selection that does not say."""
+
+_REGISTRY: dict[str, type[TrileptonSelection | LeptonSelection]] = {
+    "trilepton": TrileptonSelection,
+    "leptons": LeptonSelection,
+}
+
+
+def available() -> tuple[str, ...]:
+    """Kinds of selections."""
+    return tuple(_REGISTRY)
+
+
+def get(kind: str, **settings: Any) -> TrileptonSelection | LeptonSelection:
+    """Return a selection by kind, with its settings.
+
+    Raises:
+        UnknownNameError: there is no such kind.
+        ConfigError: a setting is unknown or out of range.
+    """
+    return _parse(kind, settings, where=f"selection '{kind}'")
+
+
+def parse(fragment: Any, where: str = "selection") -> TrileptonSelection | LeptonSelection:
+    """Return the selection of a fragment of a configuration; without ``kind`` it is a trilepton selection.
+
+    Raises:
+        UnknownNameError: there is no such kind.
+        ConfigError: the fragment is no mapping, or a setting is unknown or out of range.
+
+    >>> parse({"kind": "leptons", "count": 2, "pt_min": [25, 25]}).m_ll_min is None
+    True
+    """
+    if isinstance(fragment, TrileptonSelection | LeptonSelection):
+        return fragment
+    if not isinstance(fragment, Mapping):
+        raise ConfigError(f"{where} = {fragment!r}: expected a mapping of keys to values")
+    return _parse(fragment.get("kind", DEFAULT), {k: v for k, v in fragment.items() if k != "kind"}, where)
+
+
+def _parse(kind: Any, settings: Mapping[str, Any], where: str) -> TrileptonSelection | LeptonSelection:
+    if not isinstance(kind, str) or kind not in _REGISTRY:
+        raise UnknownNameError(f"no selection {kind!r}; {suggest(str(kind), _REGISTRY)}")
+    return _REGISTRY[kind].parse(settings, where=where)
+
+
+AnySelection = Annotated[TrileptonSelection | LeptonSelection, BeforeValidator(parse)]
+"""A selection as a field of settings: takes a fragment or a selection."""
