@@ -14,7 +14,7 @@ from anomalon.errors import TrainingError
 from anomalon.events import Events
 from anomalon.features import Features, get
 from anomalon.store import Store, StoreWriter
-from anomalon.streaming import BlockBatches, EventBlocks, FeatureBlocks
+from anomalon.streaming import BlockBatches, EventBlocks, FeatureBlocks, pick
 from tests.random_events import random_rows
 
 FEATURES = get("trilepton", selection={"require_z": False, "pt_min": [5, 4, 3]})
@@ -116,6 +116,14 @@ def test_the_rows_of_blocks_are_those_of_the_events(events: Events, store: Store
     assert sum(blocks.sizes) == 290
     joined = Features.concatenate([blocks.block(i)[0] for i in range(len(blocks.sizes))])
     np.testing.assert_array_equal(joined.values, whole.values[10:300])
+
+
+def test_picked_rows_are_those_of_the_events_in_the_order_asked_for(events: Events, store: Store) -> None:
+    whole = FEATURES.transform(events)
+    rows = np.array([450, 3, 3, 120, 499, 0])
+    picked = pick(EventBlocks(store, FEATURES, size=90), rows)
+    np.testing.assert_array_equal(picked.values, whole.values[rows])
+    assert len(pick(EventBlocks(store, FEATURES), rows[:0])) == 0
 
 
 def test_identities_tell_events_weights_and_features_apart(events: Events, store: Store) -> None:

@@ -148,6 +148,21 @@ class EventBlocks:
         return self.events[start:stop]
 
 
+def pick(blocks: Blocks, rows: npt.NDArray[np.integer]) -> Features:
+    """Features of some rows of blocks, in the order given; only the blocks that hold some of them are computed."""
+    ends = np.cumsum(blocks.sizes)
+    number = np.searchsorted(ends, rows, side="right")
+    order, parts = np.argsort(number, kind="stable"), []
+    for i in np.unique(number):
+        start = ends[i] - blocks.sizes[i]
+        parts.append(blocks.block(int(i))[0][rows[order][number[order] == i] - start])
+    if not parts:
+        return blocks.block(0)[0][:0]
+    back = np.empty(len(order), dtype=np.int64)
+    back[order] = np.arange(len(order))
+    return Features.concatenate(parts)[back]
+
+
 class BlockBatches:
     """Batches for a learner out of blocks, transformed when they are needed.
 

@@ -11,11 +11,26 @@ from typing import Any
 from anomalon.config import Settings
 from anomalon.errors import UnknownNameError, suggest
 from anomalon.features.contract import Features, FeatureSet
+from anomalon.features.leptons import LeptonFeatures
+from anomalon.features.rmm import RapidityMassMatrix
 from anomalon.features.trilepton import TrileptonFeatures
 
-__all__ = ["FeatureSet", "Features", "TrileptonFeatures", "available", "get"]
+__all__ = [
+    "FeatureSet",
+    "Features",
+    "LeptonFeatures",
+    "RapidityMassMatrix",
+    "TrileptonFeatures",
+    "available",
+    "follows_selection",
+    "get",
+]
 
-_REGISTRY: dict[str, type[Settings]] = {"trilepton": TrileptonFeatures}
+_REGISTRY: dict[str, type[Settings]] = {
+    "leptons": LeptonFeatures,
+    "rmm": RapidityMassMatrix,
+    "trilepton": TrileptonFeatures,
+}
 
 
 def available() -> tuple[str, ...]:
@@ -36,3 +51,8 @@ def get(name: str, **settings: Any) -> FeatureSet:
     if not isinstance(made, FeatureSet):
         raise TypeError(f"feature set '{name}' does not follow the FeatureSet contract")
     return made
+
+
+def follows_selection(name: str) -> bool:
+    """Whether a feature set looks at the objects that a selection chose, as its setting ``selection``."""
+    return name in _REGISTRY and "selection" in _REGISTRY[name].model_fields

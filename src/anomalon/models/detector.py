@@ -90,6 +90,10 @@ class DetectorSettings(Settings):
         scorer = plain.pop("scorer")
         return {**plain, **scorer}
 
+    def feature_set(self) -> FeatureSet:
+        """What the detector sees of events."""
+        return feature_sets.get(self.features, **self.feature_settings)
+
     def seeded(self, seed: int) -> Self:
         """The same with another seed."""
         return self.model_copy(update={"scorer": self.scorer.model_copy(update={"seed": seed})})
@@ -197,11 +201,7 @@ class Detector:
 
     def score(self, events: Events) -> Floats:
         """Scores (event,) of events; NaN where an input is not finite."""
-        return self.score_features(self.feature_set().transform(events))
-
-    def feature_set(self) -> FeatureSet:
-        """The features that the detector sees, with its settings."""
-        return feature_sets.get(self.settings.features, **self.settings.feature_settings)
+        return self.score_features(self.settings.feature_set().transform(events))
 
     def explain(self, features: Features) -> Floats | None:
         """What each input adds to the score, (event, input), NaN where not finite; None where the scorer cannot say."""

@@ -11,7 +11,7 @@ from anomalon.features import Features
 from anomalon.pipeline.comparison import check_figures, data_mc_check
 from anomalon.pipeline.configuration import SearchConfig
 from anomalon.pipeline.evaluate import Scores
-from anomalon.pipeline.fit import Parts
+from anomalon.pipeline.parts import Parts
 from anomalon.report import FigureEntry, Heading
 from anomalon.search.results import Blinding, FeatureCheck, SearchResults
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from anomalon.errors import ConfigError
 from anomalon.events import Sample
-from anomalon.pipeline.configuration import SampleConfig
+from anomalon.pipeline.sample_configuration import SampleConfig
 from anomalon.pipeline.table import Table, is_normalised
 from anomalon.store import Store
 

@@ -12,7 +12,7 @@ from anomalon import metrics
 from anomalon.batches import TEST, TRAIN, VALIDATION
 from anomalon.models.detector import Detector
 from anomalon.pipeline.configuration import SearchConfig
-from anomalon.pipeline.fit import Parts
+from anomalon.pipeline.parts import Parts
 from anomalon.pipeline.table import is_normalised
 from anomalon.search.blinding import handed_out
 from anomalon.search.candidates import background_fraction_above, drivers, top
@@ -72,7 +72,7 @@ class Scores:
 
 def score(detectors: Sequence[Detector], parts: Parts, search: SearchConfig, state: Blinding) -> Scores:
     """Score every event, fix the thresholds on background validation events, and withhold what is blinded."""
-    by_detector = {d.name: d.score_features(parts.table.features) for d in detectors}
+    by_detector = {d.name: parts.score(d) for d in detectors}
     thresholds = {}
     for detector in detectors:
         values = by_detector[detector.name]
@@ -171,8 +171,8 @@ def list_candidates(scores: Scores, detector: Detector, parts: Parts, n: int) ->
     chosen = top(scores.score, allowed, n)
     background = scored(scores.score, parts, "background", TEST)
     table = parts.table[chosen]
-    inputs = table.features.select([name for name in detector.inputs if name in table.features.names])
-    shares = detector.explain(table.features)
+    seen = parts.features_of(detector, chosen)
+    inputs, shares = seen.select(detector.inputs), detector.explain(seen)
     return [
         Candidate(
             rank=k + 1,

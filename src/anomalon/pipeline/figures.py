@@ -13,7 +13,7 @@ from anomalon.batches import TEST
 from anomalon.models.detector import Detector
 from anomalon.pipeline.configuration import SearchConfig
 from anomalon.pipeline.evaluate import Scores
-from anomalon.pipeline.fit import Parts
+from anomalon.pipeline.parts import Parts
 from anomalon.report import FigureData, FigureEntry, Heading, Projection, search_figures
 from anomalon.search.results import SearchResults
 
@@ -52,7 +52,7 @@ def _projections(
     chosen = _spread(parts.role[events])
     names = sorted(detectors, key=lambda name: name != search.main)
     for name in names:
-        code = detectors[name].encode(parts.table.features[events[chosen]])
+        code = detectors[name].encode(parts.features_of(detectors[name], events[chosen]))
         if code is not None and code.shape[1] >= 2 and len(code) > 50:
             # Both methods look at distances: a code dimension with larger units must not drown the others.
             code = (code - code.mean(axis=0)) / np.where(code.std(axis=0) > 0, code.std(axis=0), 1.0)

@@ -9,76 +9,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from anomalon.batches import TEST, TRAIN, VALIDATION, assign_split
+from anomalon.batches import TRAIN, VALIDATION
 from anomalon.errors import EmptySelectionError
 from anomalon.models.detector import Detector, DetectorSettings
 from anomalon.models.discriminator import Discriminator, DiscriminatorSettings
 from anomalon.pipeline.cache import StageCache, code_digest
-from anomalon.pipeline.configuration import SearchConfig
+from anomalon.pipeline.parts import Parts
 from anomalon.pipeline.progress import Progress
-from anomalon.pipeline.table import Table
-from anomalon.search.results import Role
 from anomalon.selection import Cutflow
 from anomalon.training import EpochReport, TrainingRun
 
 MINIMUM_TRAINING = 100
 """Fewer background events than this train nothing."""
 
-CODE = ("models", "networks", "training", "preprocessing", "batches", "features", "pipeline/fit", "pipeline/search")
-
-
-@dataclass(frozen=True)
-class Parts:
-    """The selected events, who plays which role, and which part of the split each event belongs to.
-
-    Attributes:
-        table: all selected events.
-        role: role of each event, shape (event,).
-        split: TRAIN, VALIDATION or TEST for each event, shape (event,).
-        usable: whether every present feature is finite, shape (event,).
-    """
-
-    table: Table
-    role: npt.NDArray[np.str_]
-    split: npt.NDArray[np.int8]
-    usable: npt.NDArray[np.bool_]
-
-    @classmethod
-    def of(cls, table: Table, search: SearchConfig) -> Parts:
-        """Split every event by a hash of its identity: no event is in two parts, whatever the order of files."""
-        roles = {s.name: s.role for s in search.samples}
-        role = np.asarray([roles[name] for name in table.sample_name], dtype=np.str_)
-        split = assign_split(table.ids, search.seed, search.split.fractions)
-        return cls(table, role, split, table.features.usable())
-
-    def where(self, role: Role, part: int | None = None, sample: str | None = None) -> npt.NDArray[np.bool_]:
-        """Mask (event,) of usable events with a role, in a part of the split, of a sample."""
-        mask = self.usable & (self.role == role)
-        if part is not None:
-            mask &= self.split == part
-        if sample is not None:
-            mask &= self.table.sample_name == sample
-        return np.asarray(mask, dtype=np.bool_)
-
-    def of_part(self, role: Role, part: int, sample: str | None = None) -> Table:
-        """The events of :meth:`where`."""
-        return self.table[self.where(role, part, sample)]
-
-    def test_weight(self) -> npt.NDArray[np.float64]:
-        """Weights (event,) of test events scaled by the inverse of their sample's tested share; others are 0.
-
-        With them the yields of the test part are those of the whole sample.
-        """
-        weight = np.zeros(len(self.table))
-        for name in np.unique(self.table.sample_name):
-            own = self.table.sample_name == name
-            tested = own & (self.split == TEST)
-            if tested.any():
-                weight[tested] = self.table.weight[tested] * (own.sum() / tested.sum())
-        return weight
+CODE = (
+    "models", "networks", "training", "preprocessing", "batches", "streaming", "features",
+    "pipeline/fit", "pipeline/parts", "pipeline/search",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -111,21 +58,24 @@ def fit_detector(
     """Fit a detector on training background, or take it from the cache."""
 
     def produce(folder: Path) -> None:
-        train, validation = (parts.of_part("background", part) for part in (TRAIN, VALIDATION))
         progress.start(f"train {settings.name}")
         run = TrainingRun(checkpoint_dir=folder / "checkpoint", resume=cache.resume, progress=_epochs(progress))
         start = time.perf_counter()
-        detector = Detector(settings).fit(
-            train.features,
-            train.weight,
-            validation=validation.features,
-            validation_weights=validation.weight,
-            run=run,
-        )
+        detector = _taught(Detector(settings), parts, run)
         _save(detector, folder, time.perf_counter() - start)
 
     folder = cache.make(f"detector-{settings.name}", {**key, **_fit_key(settings.to_dict())}, produce)
     return Fitted(Detector.load(folder / "model"), folder / "model", _seconds(folder))
+
+
+def _taught(detector: Detector, parts: Parts, run: TrainingRun) -> Detector:
+    if detector.settings.features != parts.tabulated:
+        train, validation = (parts.blocks(detector.settings.feature_set(), part) for part in (TRAIN, VALIDATION))
+        return detector.fit_blocks(train, validation, run=run)
+    seen, checked = (parts.of_part("background", part) for part in (TRAIN, VALIDATION))
+    return detector.fit(
+        seen.features, seen.weight, validation=checked.features, validation_weights=checked.weight, run=run
+    )
 
 
 def fit_supervised(

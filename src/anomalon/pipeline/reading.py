@@ -15,7 +15,7 @@ from anomalon.sources.filters import EventFilter
 from anomalon.store import sha256
 
 if TYPE_CHECKING:
-    from anomalon.pipeline.configuration import SampleConfig
+    from anomalon.pipeline.sample_configuration import SampleConfig
 
 ANY_YEAR = 0
 """Year of a trigger list that is given without one: it holds for all events."""

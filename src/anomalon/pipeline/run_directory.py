@@ -26,7 +26,7 @@ from anomalon.partial import held
 from anomalon.pipeline.cache import digest
 from anomalon.pipeline.configuration import SearchConfig
 from anomalon.pipeline.evaluate import Scores
-from anomalon.pipeline.fit import Parts
+from anomalon.pipeline.parts import Parts
 from anomalon.search.results import Candidate, SearchResults
 from anomalon.store import sha256
 

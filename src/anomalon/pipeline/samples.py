@@ -15,34 +15,43 @@ from anomalon.events import Events, Sample
 from anomalon.ledger import Ledger, LedgerEntry
 from anomalon.pipeline.cache import StageCache, code_digest
 from anomalon.pipeline.compatible import check_data_distinct, check_stores, only_sample
-from anomalon.pipeline.configuration import SampleConfig, SearchConfig
+from anomalon.pipeline.configuration import SearchConfig
 from anomalon.pipeline.progress import Progress
 from anomalon.pipeline.reading import KEYS as READING_KEYS
 from anomalon.pipeline.reading import event_filters, read_settings, reading_key
+from anomalon.pipeline.sample_configuration import SampleConfig
 from anomalon.pipeline.table import Table, luminosity_for
 from anomalon.search.results import Blinding
 from anomalon.selection import Cutflow, apply
 from anomalon.selection.cutflow import Count
 from anomalon.simulation.stored import simulate_to_store
 from anomalon.sources import expand, ingest
-from anomalon.store import Store, is_store, sha256
+from anomalon.store import Store, StoreWriter, is_store, sha256
 
 CHUNK = 50_000
 """Events in memory at a time."""
 
 READ_CODE = ("sources", "events", "store", "ledger", "selection/luminosity_mask", "selection/triggers")
-SELECT_CODE = ("events", "kinematics", "selection", "features", "pipeline/samples", "pipeline/table")
+SELECT_CODE = ("events", "kinematics", "selection", "features", "store", "pipeline/samples", "pipeline/table")
 SIMULATION_CODE = ("simulation", "events", "kinematics", "store")
 GENERATED = "generated"
+EVENTS = "events"
+"""Folder of the selected events in the stage of a selection."""
 
 
 @dataclass(frozen=True)
 class SelectedSample:
-    """What the selection left of one sample."""
+    """What the selection left of one sample.
+
+    Attributes:
+        table: the features of the events, and who they are.
+        events: the events themselves, in the order of the table.
+    """
 
     config: SampleConfig
     sample: Sample
     table: Table
+    events: Store
     cutflow: Cutflow
     ledger: Ledger
 
@@ -73,13 +82,14 @@ def select_samples(
             "sample": config.model_dump(mode="json", exclude={"files", "events"}),
             "selection": search.selection.model_dump(mode="json"),
             "features": search.features,
+            "fields": search.event_fields,
             "luminosity": search.luminosity_fb,
             "code": code_digest(*SELECT_CODE),
         }
 
         def produce(folder: Path, store: Store = store, config: SampleConfig = config) -> None:
             progress.start(f"select {config.name}", store.n_events)
-            save_selected(select(store, config, search, progress), folder)
+            save_selected(select(store, config, search, progress, folder / EVENTS), folder)
 
         folder = cache.make(f"select-{config.name}", key, produce)
         stages[f"select-{config.name}"] = folder.name
@@ -125,8 +135,7 @@ def _simulated(config: SampleConfig, search: SearchConfig, cache: StageCache, pr
 def _read(
     config: SampleConfig, paths: tuple[Path, ...], search: SearchConfig, cache: StageCache, progress: Progress
 ) -> Store:
-    fields = tuple(sorted(search.feature_set().requires | search.selection.requires))
-    filters, settings = event_filters(config), read_settings(config, fields, search.luminosity_fb)
+    filters, settings = event_filters(config), read_settings(config, search.event_fields, search.luminosity_fb)
     key = {
         "files": [(str(p), sha256(p)) for p in paths],
         "settings": settings.model_dump(mode="json"),
@@ -148,25 +157,28 @@ def _read(
     return Store(cache.make(f"read-{config.name}", key, produce) / "store")
 
 
-def select(store: Store, config: SampleConfig, search: SearchConfig, progress: Progress) -> SelectedSample:
-    """Select the events of a store chunk by chunk and compute their features."""
+def select(store: Store, config: SampleConfig, search: SearchConfig, progress: Progress, kept: Path) -> SelectedSample:
+    """Select the events of a store chunk by chunk, compute their features, and keep them in a store of their own."""
     feature_set, selection = search.feature_set(), search.selection
     sample = config.describe(only_sample(store))
     luminosity = luminosity_for([sample], search.luminosity_fb)
     tables, flows, read = [], [], 0
-    fields = feature_set.requires | selection.requires
-    for part in store.iterate(fields, CHUNK) if store.n_events else [store.load(fields)]:
-        events = Events(ak.with_field(part.array, np.zeros(len(part), dtype=np.int32), "dataset"), (sample,))
-        chosen = apply(selection, events, luminosity)
-        tables.append(Table.of(chosen.events, feature_set, luminosity))
-        flows.append(chosen.cutflow)
-        read += len(part)
-        progress.update(read)
+    fields = search.event_fields
+    with StoreWriter(kept, overwrite=True) as writer:
+        for part in store.iterate(fields, CHUNK) if store.n_events else [store.load(fields)]:
+            events = Events(ak.with_field(part.array, np.zeros(len(part), dtype=np.int32), "dataset"), (sample,))
+            chosen = apply(selection, events, luminosity)
+            writer.append(chosen.events)
+            tables.append(Table.of(chosen.events, feature_set, luminosity))
+            flows.append(chosen.cutflow)
+            read += len(part)
+            progress.update(read)
+        events_kept = writer.finish()
     table = Table.concatenate(tables)
     entry = LedgerEntry(f"selection of {config.name}", read=read, written=len(table), cut=read - len(table))
     ledger = (store.ledger or Ledger()).add(entry)
     cutflow = _with_generated(sum(flows[1:], flows[0]), sample, read, luminosity)
-    return SelectedSample(config, sample, table, cutflow, ledger)
+    return SelectedSample(config, sample, table, events_kept, cutflow, ledger)
 
 
 def _with_generated(cutflow: Cutflow, sample: Sample, read: int, luminosity: float | None) -> Cutflow:
@@ -189,6 +201,7 @@ def load_selected(config: SampleConfig, folder: Path) -> SelectedSample:
         config,
         Sample.parse(saved["sample"]),
         Table.load(folder),
+        Store(folder / EVENTS),
         Cutflow(tuple(saved["cutflow"]["cuts"]), counts),
         Ledger.from_dict(saved["ledger"]),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,17 +11,21 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 import anomalon
-from anomalon.batches import mix
 from anomalon.errors import RunError
 from anomalon.models.detector import Detector
 from anomalon.pipeline import evaluate as ev
 from anomalon.pipeline import fit
-from anomalon.pipeline.cache import StageCache
+from anomalon.pipeline.cache import StageCache, code_digest
 from anomalon.pipeline.checks import check_data, draw_checks
 from anomalon.pipeline.configuration import SearchConfig
 from anomalon.pipeline.figures import draw
-from anomalon.pipeline.fit import Fitted, Parts
+from anomalon.pipeline.fit import Fitted
+from anomalon.pipeline.mixed import mix_events
+from anomalon.pipeline.parts import Parts
 from anomalon.pipeline.progress import Progress, Silent
 from anomalon.pipeline.run_directory import (
     MANIFEST,
@@ -48,6 +53,7 @@ from anomalon.report import write_report
 from anomalon.search.blinding import blinding, check_reason
 from anomalon.search.headline import headline
 from anomalon.search.results import SearchResults
+from anomalon.store import Store
 
 CACHE = ".anomalon-cache"
 
@@ -133,8 +139,7 @@ class _Work:
     def run(self, run: RunDirectory) -> SearchResults:
         search, progress = self.search, self.options.progress
         selected = self._select()
-        table = Table.concatenate([s.table for s in selected])
-        parts = Parts.of(table[mix(table.ids, search.seed)], search)
+        parts = self._parts(selected)
         fit.check_enough(parts, cutflow_of(selected))
         fitted, supervised = self._train(parts)
         with self._timed("score"):
@@ -151,6 +156,23 @@ class _Work:
     def _select(self) -> list[SelectedSample]:
         with self._timed("samples and selection"):
             return select_samples(self.search, self.cache, self.options.progress, self.stages)
+
+    def _parts(self, selected: Sequence[SelectedSample]) -> Parts:
+        table = Table.concatenate([s.table for s in selected])
+        return Parts.of(table, self.search, lambda places: self._mixed(selected, places))
+
+    def _mixed(self, selected: Sequence[SelectedSample], places: npt.NDArray[np.int64]) -> Store:
+        """The selected events in the order of learners; a stage of its own."""
+        key = {"selected": [s.events.digest for s in selected], "places": hashlib.sha256(places.tobytes()).hexdigest()}
+        key["code"] = code_digest("store", "pipeline/mixed")
+
+        def produce(folder: Path) -> None:
+            self.options.progress.start("mix events")
+            mix_events([s.events for s in selected], places, folder / "store")
+
+        folder = self.cache.make("events", key, produce)
+        self.stages["events"] = folder.name
+        return Store(folder / "store")
 
     def _train(self, parts: Parts) -> tuple[list[Fitted], dict[str, Any]]:
         search, progress = self.search, self.options.progress

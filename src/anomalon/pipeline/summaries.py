@@ -15,7 +15,8 @@ from anomalon.batches import TEST, TRAIN, VALIDATION
 from anomalon.events import Sample
 from anomalon.pipeline.configuration import SearchConfig
 from anomalon.pipeline.evaluate import Scores
-from anomalon.pipeline.fit import Fitted, Parts
+from anomalon.pipeline.fit import Fitted
+from anomalon.pipeline.parts import Parts
 from anomalon.pipeline.samples import SelectedSample
 from anomalon.pipeline.table import is_normalised
 from anomalon.search.blinding import blind_cutflow
