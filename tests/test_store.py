@@ -6,18 +6,21 @@ import json
 import signal
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import awkward as ak
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from anomalon import shards
 from anomalon.errors import InvalidEventsError, LedgerError, MissingFieldError, OutputExistsError, StoreError
 from anomalon.events import Events, Sample
 from anomalon.ledger import Ledger, LedgerEntry
-from anomalon.store import Store, StoreWriter, merge, sha256
+from anomalon.store import EVENTS_PER_SHARD, Store, StoreWriter, merge, sha256
 from tests.random_events import random_rows
 
 WZ = Sample(name="wz", process="WZ", cross_section_pb=0.5, sum_gen_weights=10.0)
@@ -60,6 +63,87 @@ def test_what_is_written_is_read(tmp_path_factory, n, seed, size, cut, chunk):
         assert [len(part) for part in parts] == [chunk] * (n // chunk) + [n % chunk] * bool(n % chunk)
 
 
+@settings(max_examples=40, deadline=None)
+@given(
+    n=st.integers(1, 30),
+    cuts=st.lists(st.integers(0, 30), max_size=4),
+    size=st.integers(1, 31),
+    group=st.integers(1, 9),
+    fields=st.none() | st.just(["jets.pt", "jets.btag", "met.phi"]),
+)
+def test_slices_put_together_are_the_whole(tmp_path_factory, n, cuts, size, group, fields):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shards, "EVENTS_PER_GROUP", group)
+        store = write(tmp_path_factory.mktemp("store") / "s", make(n, seed=n), size=size)
+    edges = sorted({0, n, *(min(cut, n) for cut in cuts)})
+    parts = [store.slice(a, b, fields) for a, b in pairwise(edges)]
+    assert [len(part) for part in parts] == np.diff(edges).tolist()
+    assert same(Events.concatenate(parts), store.load(fields))
+    assert all(same(part, store.load(fields)[a:b]) for part, (a, b) in zip(parts, pairwise(edges), strict=True))
+
+
+def test_a_slice_reads_only_the_row_groups_that_hold_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(shards, "EVENTS_PER_GROUP", 4)
+    store = write(tmp_path / "s", make(40), size=20)
+    read, inner = [], pq.ParquetFile.read_row_groups
+    monkeypatch.setattr(
+        pq.ParquetFile,
+        "read_row_groups",
+        lambda self, groups, *a, **k: read.append(groups) or inner(self, groups, *a, **k),
+    )
+    assert store.slice(5, 9).numbers("event").tolist() == [5, 6, 7, 8]
+    assert store.slice(18, 24).numbers("event").tolist() == [18, 19, 20, 21, 22, 23]
+    assert read == [[1, 2], [4], [0]]
+
+
+@pytest.mark.parametrize(("start", "stop"), [(-1, 2), (3, 2), (0, 13)])
+def test_a_slice_outside_of_the_store_is_refused(tmp_path, start, stop):
+    with pytest.raises(InvalidEventsError, match=f"events {start} to {stop} asked for, there are 0 to 12"):
+        write(tmp_path / "s", make()).slice(start, stop)
+
+
+def test_an_empty_slice_has_the_columns(tmp_path):
+    empty = write(tmp_path / "s", make()).slice(7, 7, ["jets.pt"])
+    assert (len(empty), empty.array.jets.fields) == (0, ["pt"])
+    assert len(write(tmp_path / "t", make()[:0]).slice(0, 0)) == 0
+
+
+def test_a_shard_is_whole_row_groups():
+    assert EVENTS_PER_SHARD % shards.EVENTS_PER_GROUP == 0
+
+
+def test_shards_as_older_versions_wrote_them_are_read(tmp_path, monkeypatch):
+    def write_as_before(array, path):
+        table = ak.zip({name: ak.to_packed(array[name]) for name in array.fields}, depth_limit=1)
+        ak.to_parquet(table, path, compression="zstd")
+
+    monkeypatch.setattr("anomalon.store.write_shard", write_as_before)
+    store = write(tmp_path / "s", make(12))
+    assert same(store.load(), make(12))
+    assert store.load(["jets.btag"]).array.jets.btag.to_list() == make(12).array.jets.btag.to_list()
+    assert same(Events.concatenate([store.slice(0, 3), store.slice(3, 12)]), make(12))
+
+
+def test_every_program_reads_the_shards(tmp_path):
+    store = write(tmp_path / "s", make(5))
+    table = pq.read_table(tmp_path / "s" / store.shards[0].file)
+    assert table.column("event").to_pylist() == [0, 1, 2, 3, 4]
+    assert ak.from_parquet(tmp_path / "s" / store.shards[0].file).to_list() == make(5).array.to_list()
+
+
+def test_fields_of_any_kind_come_back(tmp_path):
+    events = make(6)
+    array = events.array
+    array["triggers"] = ak.zip({"HLT_a": np.arange(6) % 2 == 0, "HLT_b": np.arange(6) > 3})
+    array["numbers"] = ak.Array([[1, 2], [], [3], [], [], [4, 5, 6]])
+    array["nested"] = ak.Array([[[1.5], []], [], [[2.5, 3.5]], [], [], [[]]])
+    events = Events(array, events.samples)
+    store = write(tmp_path / "s", events, size=4)
+    assert same(store.load(), events)
+    assert same(store.slice(1, 6), events[1:])
+    assert store.slice(3, 6, ["triggers.HLT_b"]).array.triggers.HLT_b.to_list() == [False, True, True]
+
+
 def test_shards_do_not_depend_on_how_events_are_handed_in(tmp_path):
     events = make(23)
     one = write(tmp_path / "one", events)
@@ -95,6 +179,18 @@ def test_columns_that_some_shards_lack_are_left_out_and_missing_factors_are_one(
     weights = np.concatenate([plain.weights(), rich.weights()])
     assert np.allclose(loaded.weights(), weights)
     assert np.allclose(np.concatenate([part.weights() for part in store.iterate(["met"], chunk=2)]), weights)
+
+
+def test_missing_factors_are_one_in_slices(tmp_path):
+    rich = make(4, sample=DY)
+    rich = Events(ak.with_field(rich.array, ak.zip({"b": [0.1, 0.2, 0.3, 0.4], "a": [1, 2, 3, 4.0]}), "factors"), [DY])
+    other = Events(ak.with_field(make(2).array, ak.zip({"c": [0.5, 0.6], "a": [5.0, 6.0]}), "factors"), [WZ])
+    store = write(tmp_path / "s", make(3), rich, other, size=20)
+    events = store.slice(2, 8, ["met"])
+    assert events.array.factors.a.to_list() == [1, 1, 2, 3, 4, 5]
+    assert events.array.factors.b.to_list() == [1, 0.1, 0.2, 0.3, 0.4, 1]
+    assert events.array.factors.c.to_list() == [1, 1, 1, 1, 1, 0.5]
+    assert same(events, store.load(["met"])[2:8])
 
 
 def test_samples_are_joined_by_name_and_may_be_known_at_the_end(tmp_path):
@@ -165,9 +261,27 @@ def test_one_flipped_bit_in_a_shard_is_refused(tmp_path):
     content = bytearray(shard.read_bytes())
     content[len(content) // 2] ^= 1
     shard.write_bytes(content)
-    for read in (lambda s: s.load(), lambda s: s.verify(), lambda s: list(s.iterate(["met"]))):
+    reads = (
+        lambda s: s.load(),
+        lambda s: s.verify(),
+        lambda s: list(s.iterate(["met"])),
+        lambda s: s.slice(4, 6, ["met"]),
+    )
+    for read in reads:
         with pytest.raises(StoreError, match=r"shard-00001.parquet: changed since it was written"):
             read(Store(tmp_path / "s"))
+
+
+def test_a_shard_that_changes_while_the_store_is_open_is_refused(tmp_path):
+    store = write(tmp_path / "s", make(9))
+    store.load()
+    shard = tmp_path / "s" / store.shards[1].file
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 1
+    shard.write_bytes(content)
+    for read in (lambda: store.slice(4, 6, ["met"]), store.load, store.verify):
+        with pytest.raises(StoreError, match=r"shard-00001.parquet: changed since it was written"):
+            read()
 
 
 def test_a_shard_that_is_cut_or_gone_is_refused_on_opening(tmp_path):

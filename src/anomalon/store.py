@@ -2,6 +2,7 @@
 
 A store is a directory: ``manifest.json`` and ``shard-00000.parquet``, ``shard-00001.parquet``, ... It is written under
 a temporary name beside the final one and renamed when it is complete, so that a killed writer leaves nothing half-made.
+Memory is that of a shard or of the events asked for, however large the store.
 """
 
 from __future__ import annotations
@@ -20,18 +21,30 @@ from typing import Any, Self
 
 import awkward as ak
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from anomalon.errors import InvalidEventsError, MissingFieldError, OutputExistsError, StoreError, suggest
-from anomalon.events import EVENT_FIELDS, Events, Sample, fill_factors, merge_samples
+from anomalon.events import EVENT_FIELDS, Events, Sample, merge_samples
 from anomalon.ledger import Ledger
-from anomalon.objects import vector_name
 from anomalon.partial import held, remove_leftovers
+from anomalon.shards import (
+    EVENTS_PER_GROUP,
+    columns_of,
+    cut,
+    open_shard,
+    read_rows,
+    read_table,
+    to_events,
+    with_factors,
+    write_shard,
+)
 
 FORMAT = "anomalon-store"
 VERSION = 1
 MANIFEST = "manifest.json"
-EVENTS_PER_SHARD = 50_000
-"""Events in a shard: a few tens of MB in memory."""
+EVENTS_PER_SHARD = 6 * EVENTS_PER_GROUP
+"""Events in a shard: a few tens of MB in memory, in whole row groups."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +111,7 @@ class StoreWriter:
     def append(self, events: Events) -> None:
         """Add events; their samples may be provisional (see :meth:`finish`)."""
         array = self._with_common_dataset(events)
-        if self._buffer and _columns(self._buffer[0]) != _columns(array):
+        if self._buffer and columns_of(self._buffer[0]) != columns_of(array):
             self._flush()
         self._buffer.append(array)
         while self._buffered >= self._shard_size:
@@ -158,10 +171,8 @@ class StoreWriter:
 
     def _write(self, array: ak.Array) -> None:
         file = self._folder / f"shard-{len(self._shards):05d}.parquet"
-        # zipped anew: otherwise the bytes, and the hash, would tell how often the events had been joined
-        table = ak.zip({name: ak.to_packed(array[name]) for name in array.fields}, depth_limit=1)
-        ak.to_parquet(table, file, compression="zstd")
-        self._shards.append(Shard(file.name, len(array), file.stat().st_size, sha256(file), _columns(array)))
+        write_shard(array, file)
+        self._shards.append(Shard(file.name, len(array), file.stat().st_size, sha256(file), columns_of(array)))
 
     def _final_samples(self, samples: Sequence[Sample] | None) -> tuple[Sample, ...]:
         known = {s.name: s for s in merge_samples([self._provisional if samples is None else samples])}
@@ -194,7 +205,7 @@ class Store:
         self.samples = tuple(Sample.parse(s, where=f"{self.path}: sample") for s in manifest["samples"])
         self.ledger = None if manifest["ledger"] is None else Ledger.from_dict(manifest["ledger"])
         self.digest: str = manifest["digest"]
-        self._verified: set[str] = set()
+        self._verified: dict[str, tuple[int, int]] = {}
         self._check_sizes()
 
     def __repr__(self) -> str:
@@ -225,15 +236,38 @@ class Store:
             StoreError: a shard has changed since it was written.
         """
         columns = self.columns(fields)
-        parts = (self._read(shard, columns) for shard in self.shards if shard.events)
-        for array in parts if chunk is None else _rechunk(parts, chunk):
-            yield Events(array, self.samples)
+        tables = (self._table(shard, columns) for shard in self.shards if shard.events)
+        for group in ([table] for table in tables) if chunk is None else cut(tables, chunk):
+            yield self._events(group, columns)
 
     def load(self, fields: Iterable[str] | None = None) -> Events:
         """All events in memory; arguments and errors as :meth:`iterate`."""
         columns = self.columns(fields)
-        parts = [self._read(s, columns) for s in self.shards if s.events] or [self._read(self.shards[0], columns)]
-        return Events(parts[0] if len(parts) == 1 else ak.concatenate(parts), self.samples)
+        shards = [shard for shard in self.shards if shard.events] or self.shards[:1]
+        return self._events([self._table(shard, columns) for shard in shards], columns)
+
+    def slice(self, start: int, stop: int, fields: Iterable[str] | None = None) -> Events:
+        """Events ``start`` to ``stop`` (exclusive) in the order of the store, for reading blocks at random.
+
+        Only the row groups that hold them are read. The hash of a shard is checked when it is first touched, and again
+        when its file has changed since.
+
+        Raises:
+            InvalidEventsError: not 0 <= start <= stop <= number of events.
+            MissingFieldError: the store lacks a field.
+            StoreError: a shard has changed since it was written.
+        """
+        columns, n = self.columns(fields), self.n_events
+        if not 0 <= start <= stop <= n:
+            raise InvalidEventsError(f"{self.path}: events {start} to {stop} asked for, there are 0 to {n}")
+        if start == stop:
+            return self._events([self._table(self.shards[0], columns).slice(0, 0)], columns)
+        tables = []
+        for shard in self.shards:
+            if start < shard.events and stop > 0:
+                tables.append(self._rows(shard, max(start, 0), min(stop, shard.events), columns))
+            start, stop = start - shard.events, stop - shard.events
+        return self._events(tables, columns)
 
     def columns(self, fields: Iterable[str] | None = None) -> tuple[str, ...]:
         """Columns that :meth:`iterate` reads for these fields.
@@ -269,19 +303,33 @@ class Store:
                 found = "missing" if size is None else f"{size} bytes"
                 raise StoreError(f"{file}: {found}, the manifest says {shard.size} bytes; make the store anew")
 
-    def _verify(self, shard: Shard) -> None:
-        if shard.file in self._verified:
-            return
-        if sha256(self.path / shard.file) != shard.sha256:
-            raise StoreError(f"{self.path / shard.file}: changed since it was written (sha256 differs); make it anew")
-        self._verified.add(shard.file)
+    def _verify(self, shard: Shard, content: pa.Buffer | None = None) -> tuple[int, int]:
+        """Check the hash of a shard, once for as long as its file stays the same; returns what identifies the file."""
+        file = self.path / shard.file
+        identity = (file.stat().st_mtime_ns, file.stat().st_size)
+        if self._verified.get(shard.file) != identity:
+            digest = sha256(file) if content is None else hashlib.sha256(content).hexdigest()
+            if digest != shard.sha256:
+                raise StoreError(f"{file}: changed since it was written (sha256 differs); make it anew")
+            self._verified[shard.file] = identity
+        return identity
 
-    def _read(self, shard: Shard, columns: Sequence[str]) -> ak.Array:
-        self._verify(shard)
-        present = [c for c in columns if c in shard.fields]
-        array = _tidy(ak.from_parquet(self.path / shard.file, columns=present))
-        array = fill_factors(array, [c.partition(".")[2] for c in columns if c in self._factors()])
-        return array[_heads(columns)]
+    def _table(self, shard: Shard, columns: Sequence[str]) -> pa.Table:
+        """All events of a shard, whose bytes are read once: to check the hash and to decode."""
+        with pa.OSFile(str(self.path / shard.file)) as file:
+            content = file.read_buffer()
+        self._verify(shard, content)
+        return self._complete(read_table(pq.ParquetFile(pa.BufferReader(content)), columns), columns)
+
+    def _rows(self, shard: Shard, start: int, stop: int, columns: Sequence[str]) -> pa.Table:
+        file = open_shard(self.path / shard.file, self._verify(shard))
+        return self._complete(read_rows(file, start, stop, columns), columns)
+
+    def _complete(self, table: pa.Table, columns: Sequence[str]) -> pa.Table:
+        return with_factors(table, [c.partition(".")[2] for c in columns if c.startswith("factors.")])
+
+    def _events(self, tables: Sequence[pa.Table], columns: Sequence[str]) -> Events:
+        return Events(to_events(tables, columns), self.samples)
 
 
 def merge(stores: Iterable[Store | str | Path], path: str | Path, *, overwrite: bool = False) -> Store:
@@ -349,41 +397,3 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     if digest != _digest(manifest):
         raise StoreError(f"{path / MANIFEST}: changed since it was written (digest differs); make the store anew")
     return manifest
-
-
-def _columns(array: ak.Array) -> tuple[str, ...]:
-    """Dotted names of the columns of a record array."""
-    return tuple(f"{head}.{tail}" if tail else head for head in array.fields for tail in (array[head].fields or [""]))
-
-
-def _heads(columns: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(c.partition(".")[0] for c in columns))
-
-
-def _tidy(array: ak.Array) -> ak.Array:
-    """Undo what reading some of the columns does: option types around records, and vector names that no longer fit."""
-
-    def visit(layout: Any, **_: Any) -> Any:
-        content = layout.project() if layout.is_option else layout
-        if content.is_record and "__record__" in content.parameters:
-            name = vector_name(content.fields)
-            parameters = {"__record__": name} if name else None
-            return ak.contents.RecordArray(content.contents, content.fields, content.length, parameters=parameters)
-        return content if layout.is_option else None
-
-    return ak.transform(visit, array)
-
-
-def _rechunk(parts: Iterable[ak.Array], size: int) -> Iterator[ak.Array]:
-    """Cut a stream of arrays into parts of ``size`` events."""
-    if size < 1:
-        raise InvalidEventsError(f"chunk = {size}, must be at least 1")
-    held: list[ak.Array] = []
-    for part in parts:
-        held.append(part)
-        while sum(map(len, held)) >= size:
-            joined = held[0] if len(held) == 1 else ak.concatenate(held)
-            yield joined[:size]
-            held = [joined[size:]] if len(joined) > size else []
-    if held:
-        yield held[0] if len(held) == 1 else ak.concatenate(held)
