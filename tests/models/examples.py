@@ -13,6 +13,12 @@ from anomalon.models.registry import get_scorer
 
 QUICK: dict[str, dict[str, Any]] = {
     "autoencoder": {"hidden": [16], "code": 1, "training": {"epochs": 40, "batch_size": 64, "learning_rate": 1e-2}},
+    "vae": {
+        "hidden": [16],
+        "code": 1,
+        "beta": 0.1,
+        "training": {"epochs": 40, "batch_size": 64, "learning_rate": 1e-2},
+    },
     "kmeans": {"clusters": 3, "starts": 1},
     "gaussian-mixture": {"components": 2},
     "isolation-forest": {"trees": 30},

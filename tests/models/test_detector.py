@@ -28,7 +28,17 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 FRAGMENTS: dict[str, dict[str, Any]] = {
     "autoencoder": {"training": {"epochs": 2}},
+    "vae": {"training": {"epochs": 2}},
     "terrazas2025": {"training": {"epochs": 2}},
+    **{
+        f"frette2023-{network}": {
+            "features": "trilepton",
+            "inputs": ["MET_pt", "lep*"],
+            "code": 3,
+            "training": {"epochs": 2},
+        }
+        for network in ("ae-small", "ae-large", "vae-small", "vae-large")
+    },
     "single-variable": {"inputs": ["mT_W"]},
     "isolation-forest": {"trees": 20},
 }
