@@ -91,6 +91,13 @@ def test_momenta_off_by_a_thousand_are_refused(factor, unit):
         check_units(Events.from_dicts(rows), "x")
 
 
+def test_particles_of_a_generator_may_be_soft_but_not_in_mev():
+    generated = [Sample(name="lhe", process="idm", origin="generated")]
+    check_units(Events.from_dicts([{"muons": [{"pt": 0.1, "eta": 0, "phi": 0}]}], generated), "x")
+    with pytest.raises(InputFileError, match="probably in MeV"):
+        check_units(Events.from_dicts([{"muons": [{"pt": 40_000.0, "eta": 0, "phi": 0}]}], generated), "x")
+
+
 def test_plausible_and_empty_events_pass():
     check_units(Events.from_dicts([{"jets": [{"pt": 6000.0, "eta": 0, "phi": 0}]}, {}]), "x")
     check_units(Events.from_dicts([{}]), "x")

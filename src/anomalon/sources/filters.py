@@ -97,17 +97,20 @@ def can_read(source: Source, field_: str) -> bool:
 def check_units(events: Events, where: str) -> None:
     """Refuse momenta that are off by a factor of 1000, from the hardest object of each event.
 
+    Particles of a generator may be arbitrarily soft: below, only objects that a detector has seen are judged.
+
     Raises:
         InputFileError: the median over the events is above 7 TeV or below 0.2 GeV.
     """
+    lowest = 0.0 if all(s.origin == "generated" for s in events.samples) else LOWEST_MEDIAN_PT
     for name in COLLECTIONS:
         if not events.has(f"{name}.pt"):
             continue
         leading = ak.drop_none(ak.max(events.array[name].pt, axis=1))
         median = float(np.median(ak.to_numpy(leading))) if len(leading) else 1.0
-        if median > HIGHEST_MEDIAN_PT or median < LOWEST_MEDIAN_PT:
+        if median > HIGHEST_MEDIAN_PT or median < lowest:
             unit = "MeV" if median > HIGHEST_MEDIAN_PT else "TeV"
             raise InputFileError(
-                f"{where}: median pT of the leading {name} is {median:.3g} GeV, which no collision data has: the file "
-                f"is probably in {unit}; convert it, or say so in the mapping"
+                f"{where}: median pT of the leading {name} is {median:.3g} GeV, which no collisions have: the file is "
+                f"probably in {unit}; convert it, or say so in the mapping"
             )
