@@ -32,13 +32,14 @@ def cuts_passed(row: dict[str, Any], cuts: dict[str, Any]) -> list[bool]:
     ]
 
 
-def z_mass(leptons: list[dict[str, Any]]) -> float | None:
-    masses = [
-        mass(a, b)
-        for a, b in itertools.combinations(leptons, 2)
-        if a["flavour"] == b["flavour"] and a["charge"] != b["charge"]
+def z_pair(leptons: list[dict[str, Any]]) -> tuple[int, int] | None:
+    """Places of the two leptons of opposite charge and equal flavour with a mass closest to the Z's."""
+    pairs = [
+        (i, j)
+        for i, j in itertools.combinations(range(len(leptons)), 2)
+        if leptons[i]["flavour"] == leptons[j]["flavour"] and leptons[i]["charge"] != leptons[j]["charge"]
     ]
-    return min(masses, key=lambda m: abs(m - M_Z)) if masses else None
+    return min(pairs, key=lambda p: abs(mass(leptons[p[0]], leptons[p[1]]) - M_Z)) if pairs else None
 
 
 def vector_sum(*objects: dict[str, Any]) -> tuple[float, float]:

@@ -56,8 +56,21 @@ KNOWN = {
     "dphi_W_MET": Label(
         r"$|\Delta\phi(\ell_W, p_T^{miss})|$", "rad", "angle of W lepton and missing momentum", "angle"
     ),
+    "jet1_pt": Label("$p_T(j_1)$", "GeV", "pT of the leading jet", "energy"),
+    "ST": Label("$S_T$", "GeV", "sum of the pT of leptons, jets and missing momentum", "energy"),
+    "m_ll": Label(r"$m_{\ell\ell}$", "GeV", "mass of the two leading leptons", "energy"),
+    "pT_ll": Label(r"$p_T(\ell\ell)$", "GeV", "pT of the two leading leptons", "energy"),
+    "dphi_ll": Label(r"$|\Delta\phi(\ell_1, \ell_2)|$", "rad", "angle of the two leading leptons", "angle"),
+    "dR_ll": Label(r"$\Delta R(\ell_1, \ell_2)$", "", "ΔR of the two leading leptons", "angle"),
+    "m_Z": Label("$m_Z$", "GeV", "mass of the Z candidate", "energy"),
+    "mT_l1": Label(r"$m_T(\ell_1)$", "GeV", "transverse mass of leading lepton and missing momentum", "energy"),
+    "dphi_ll_MET": Label(
+        r"$|\Delta\phi(\ell\ell, p_T^{miss})|$", "rad", "angle of the lepton pair and missing momentum", "angle"
+    ),
 }
 
+_ORDINALS = ("leading", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
+_LEPTONS = re.compile(r"lep(?P<rank>[1-8])_(?P<what>pt|eta)|m_(?P<count>[4-8])l|flavour_(?P<flavour>[em]+)")
 _CHANNEL = re.compile(r"(?:(?P<x>[ABCD])_(?P<what>Zmass|Dr_Z|Sum_mass)|channel_(?P<flag>[ABCD]))")
 
 
@@ -69,11 +82,25 @@ def label(name: str) -> Label:
     """
     if name in KNOWN:
         return KNOWN[name]
+    if (match := _LEPTONS.fullmatch(name)) is not None:
+        return _lepton_label(match)
     match = _CHANNEL.fullmatch(name)
     if match is None:
         return Label(name.replace("$", r"\$"), "", name)
     tex, plain = FLAVOURS[match["x"] or match["flag"]]
     return _channel_label(match["what"], tex, plain)
+
+
+def _lepton_label(match: re.Match[str]) -> Label:
+    if match["flavour"]:
+        tex, plain = (match["flavour"].replace("m", mu) for mu in (r"\mu ", "μ"))
+        return Label(f"Flavour ${tex.strip()}$", "", f"flavour {plain}", "flag")
+    if match["count"]:
+        return Label(rf"$m_{{{match['count']}\ell}}$", "GeV", f"mass of the {match['count']} leptons", "energy")
+    words = f"of the {_ORDINALS[int(match['rank']) - 1]} lepton"
+    if match["what"] == "pt":
+        return Label(rf"$p_T(\ell_{match['rank']})$", "GeV", f"pT {words}", "energy")
+    return Label(rf"$\eta(\ell_{match['rank']})$", "", f"pseudorapidity {words}")
 
 
 def _channel_label(what: str | None, tex: str, plain: str) -> Label:
