@@ -37,7 +37,12 @@ def passing(rows: list[dict[str, Any]], **settings: Any) -> list[bool]:
 def test_every_cut_agrees_with_a_loop_over_events(
     count: int, pt_min: tuple[float, ...], same_flavour: bool, opposite_sign: bool
 ) -> None:
-    cuts = {"opposite_sign": opposite_sign, "same_flavour": same_flavour, "m_ll_min": 40.0, "met_min": 20.0}
+    cuts: dict[str, Any] = {
+        "opposite_sign": opposite_sign,
+        "same_flavour": same_flavour,
+        "m_ll_min": 40.0,
+        "met_min": 20.0,
+    }
     cuts |= {"count": count, "pt_min": pt_min}
     steps = LeptonSelection.parse(cuts).steps(EVENTS)
     expected = np.cumprod([loop.cuts_passed(row, cuts) for row in ROWS], axis=1).astype(bool)
