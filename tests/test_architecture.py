@@ -19,17 +19,21 @@ ORDER = """
     kinematics
     partial
     processes
+    hashing
     objects
     events
     ledger
+    shards
     store
     writers
     generator
     sources simulation
     mapreduce
     selection
+    distortions
     features
     batches
+    streaming
     preprocessing
     networks
     training
