@@ -52,6 +52,7 @@ def write_shard(array: ak.Array, path: Path) -> None:
         table,
         path,
         row_group_size=EVENTS_PER_GROUP,
+        data_page_version="2.0",
         compression={name: "lz4" if name in encodings else "none" for name in kinds},
         column_encoding=encodings | {name: "DELTA_BINARY_PACKED" for name in kinds if name == "event"},
         use_dictionary=[name for name, kind in kinds.items() if pa.types.is_integer(kind) and name != "event"],
