@@ -88,11 +88,15 @@ class LeptonFeatures(Settings):
         columns |= self._jet_columns(leptons, events)
         columns["ST"] = columns["LT"] + columns["HT"] + columns["MET_pt"]
         present = {"m_Z": z_pair >= 0, "mT_W": z_pair >= 0, "jet1_pt": columns["nJet"] > 0}
-        there = np.stack([present.get(name, np.ones(len(z_pair), dtype=bool)) for name in self.names], axis=1)
-        found = np.stack([columns[name] for name in self.names], axis=1)
+        found = np.empty((len(z_pair), len(self.names)), dtype=np.float32)
+        there = np.ones(found.shape, dtype=np.bool_)
+        for k, name in enumerate(self.names):
+            found[:, k] = columns[name]
+            if name in present:
+                found[~present[name], k], there[:, k] = np.nan, present[name]
         values = np.full((len(events), len(self.names)), np.nan, dtype=np.float32)
-        mask = np.zeros(values.shape, dtype=bool)
-        values[leptons.event], mask[leptons.event] = np.where(there, found, np.nan), there
+        mask = np.zeros(values.shape, dtype=np.bool_)
+        values[leptons.event], mask[leptons.event] = found, there
         return Features(values, mask, self.names)
 
     def _lepton_columns(self, leptons: Leptons) -> dict[str, Floats]:

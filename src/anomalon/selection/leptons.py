@@ -233,7 +233,8 @@ def _number_within(owner: Ints) -> Ints:
 
 def _sorted(event: Ints, number: Ints, columns: Mapping[str, Floats], *, n_electrons: Ints) -> Leptons:
     order = np.argsort(-columns["pt"], axis=1, kind="stable")  # NaN, no lepton, comes last
-    pt, eta, phi, charge = (np.take_along_axis(column, order, axis=1) for column in columns.values())
+    place = order + order.shape[1] * np.arange(len(order))[:, None]
+    pt, eta, phi, charge = (column.ravel().take(place) for column in columns.values())
     there = np.arange(order.shape[1]) < number[:, None]
     is_muon = (order >= n_electrons[:, None]) & there
     mass = np.where(there, np.where(is_muon, M_MUON, M_ELECTRON), np.nan)
