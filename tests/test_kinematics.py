@@ -77,3 +77,26 @@ def test_transverse_mass_of_a_w_never_exceeds_its_mass() -> None:
 def test_pseudorapidity_is_the_rapidity_of_a_massless_particle(theta: float) -> None:
     expected = 0.5 * math.log((1 + math.cos(theta)) / (1 - math.cos(theta)))
     assert k.pseudorapidity(theta) == pytest.approx(expected, abs=1e-9)
+
+
+@given(particle)
+def test_rapidity_and_transverse_energy_agree_with_the_vector_library(p: tuple[float, float, float, float]) -> None:
+    v = vector.obj(pt=p[0], eta=p[1], phi=p[2], mass=p[3])
+    assert k.rapidity(p[0], p[1], p[3]) == pytest.approx(v.rapidity, rel=1e-6, abs=1e-9)
+    assert k.transverse_energy(p[0], p[1], p[3]) == pytest.approx(v.E * v.pt / v.p)
+
+
+@given(particle, particle)
+def test_the_mass_of_a_pair_is_the_invariant_mass(
+    a: tuple[float, float, float, float], b: tuple[float, float, float, float]
+) -> None:
+    total = k.energy(a[0], a[1], a[3]) + k.energy(b[0], b[1], b[3])
+    assert k.pair_mass(a, b) == pytest.approx(k.invariant_mass([a, b]), rel=1e-6, abs=1e-7 * total)
+
+
+@given(pt, pt, eta, st.floats(1e-6, 1.0))
+def test_the_mass_of_a_light_close_pair_keeps_its_digits(pt1: float, pt2: float, eta_: float, opening: float) -> None:
+    """Massless, of equal phi: m = 2 sqrt(pT1 pT2) sinh(deta / 2), lost in E^2 - p^2 for a TeV and small angles."""
+    other = eta_ + opening
+    expected = 2 * math.sqrt(pt1 * pt2) * math.sinh((other - eta_) / 2)
+    assert k.pair_mass((pt1, eta_, 0.3, 0.0), (pt2, other, 0.3, 0.0)) == pytest.approx(expected, rel=1e-8)
