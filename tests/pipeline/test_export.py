@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 
 import h5py
@@ -9,6 +10,7 @@ import pytest
 
 from anomalon.errors import ConfigError, OutputExistsError
 from anomalon.features import get
+from anomalon.pipeline import export
 from anomalon.pipeline.export import export_features
 from anomalon.selection import TrileptonSelection, apply
 from anomalon.store import Store
@@ -46,3 +48,38 @@ def test_an_unknown_ending_and_an_existing_file_are_refused(stores: dict[str, Pa
     with pytest.raises(OutputExistsError, match="already there"):
         export_features(stores["soft"], tmp_path / "x.h5")
     assert [p.name for p in tmp_path.iterdir()] == ["x.h5"]
+
+
+@pytest.mark.parametrize("ending", ["h5", "parquet", "npy"])
+def test_parts_of_any_size_give_the_same_file(
+    ending: str, stores: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, parts = tmp_path / f"whole.{ending}", tmp_path / f"parts.{ending}"
+    export_features(stores["soft"], whole, feature_set="rmm", select=False)
+    monkeypatch.setattr(export, "VALUES_AT_A_TIME", 100 * 529)
+    export_features(stores["soft"], parts, feature_set="rmm", select=False)
+    expected = get("rmm").transform(Store(stores["soft"]).load()).values
+    for path in (whole, parts):
+        np.testing.assert_array_equal(read_values(path), expected)
+
+
+def read_values(path: Path) -> np.ndarray:
+    if path.suffix == ".npy":
+        return np.load(path)
+    if path.suffix == ".h5":
+        with h5py.File(path) as file:
+            return file["features"][:]
+    table = pq.read_table(path)
+    return np.column_stack([table[name].to_numpy() for name in get("rmm").names])
+
+
+@pytest.mark.parametrize("ending", ["h5", "parquet", "npy"])
+def test_a_full_disk_is_an_error_and_leaves_nothing(ending: str, stores: dict[str, Path], tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            export_features(stores["soft"], tmp_path / f"x.{ending}", feature_set="rmm", select=False)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list(tmp_path.iterdir())

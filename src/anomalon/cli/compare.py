@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -99,7 +100,8 @@ def _compare(
 
 
 def _names(text: str | None) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip()) if text else ()
+    """Split at commas, but not at those inside brackets: ``m(jet1,electron2)`` is one name."""
+    return tuple(name.strip() for name in re.split(r",(?![^(]*\))", text or "") if name.strip())
 
 
 def _say(compared: Compared, output: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from string import ascii_lowercase, digits
 from typing import Literal
 
 Kind = Literal["energy", "angle", "count", "flag", "number"]
@@ -40,6 +41,8 @@ class Label:
 
 KNOWN = {
     "MET_pt": Label("$p_T^{miss}$", "GeV", "missing transverse momentum", "energy"),
+    "MET_GeV": Label("$p_T^{miss}$", "GeV", "missing transverse momentum", "energy"),
+    "MET": Label("$p_T^{miss}$", "", "missing transverse momentum", "energy"),
     "nElectron": Label("Number of electrons", "", "number of electrons", "count"),
     "nMuon": Label("Number of muons", "", "number of muons", "count"),
     "lep1_pt": Label(r"$p_T(\ell_1)$", "GeV", "pT of the leading lepton", "energy"),
@@ -71,6 +74,20 @@ KNOWN = {
 
 _ORDINALS = ("leading", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
 _LEPTONS = re.compile(r"lep(?P<rank>[1-8])_(?P<what>pt|eta)|m_(?P<count>[4-8])l|flavour_(?P<flavour>[em]+)")
+_OBJECTS = {
+    "jet": ("j", "jet"), "bjet": ("b", "b jet"), "electron": ("e", "electron"), "muon": (r"\mu", "muon"),
+    "photon": (r"\gamma", "photon"),
+}  # fmt: skip
+_OBJECT = rf"(?:{'|'.join(_OBJECTS)})\d+"
+_CELL = re.compile(rf"(?P<what>m|mT|eT|deT|h)\((?P<first>{_OBJECT})(?:,(?P<second>{_OBJECT}))?\)(?P<gev>_GeV)?")
+_CELLS: dict[str, tuple[str, str, Kind]] = {
+    "m": ("m", "mass of", "energy"),
+    "mT": ("m_T", "transverse mass of missing momentum and", "energy"),
+    "eT": ("e_T", "transverse energy of", "energy"),
+    "deT": (r"\delta e_T", "transverse energy imbalance with the object before of", "number"),
+    "h": ("h", "rapidity cell of", "energy"),
+}
+"""Cells of the rapidity-mass matrix: symbol, words, and the axis, which is logarithmic for long tails."""
 _CHANNEL = re.compile(r"(?:(?P<x>[ABCD])_(?P<what>Zmass|Dr_Z|Sum_mass)|channel_(?P<flag>[ABCD]))")
 
 
@@ -79,11 +96,15 @@ def label(name: str) -> Label:
 
     >>> label("B_Zmass").words, label("channel_D").kind, label("my_column").axis
     ('mass of the Z candidate, eeμ', 'flag', 'my_column')
+    >>> label("m(jet1,electron2)_GeV").axis
+    '$m(j_{1}, e_{2})$ [GeV]'
     """
     if name in KNOWN:
         return KNOWN[name]
     if (match := _LEPTONS.fullmatch(name)) is not None:
         return _lepton_label(match)
+    if (match := _CELL.fullmatch(name)) is not None:
+        return _cell_label(match)
     match = _CHANNEL.fullmatch(name)
     if match is None:
         return Label(name.replace("$", r"\$"), "", name)
@@ -101,6 +122,20 @@ def _lepton_label(match: re.Match[str]) -> Label:
     if match["what"] == "pt":
         return Label(rf"$p_T(\ell_{match['rank']})$", "GeV", f"pT {words}", "energy")
     return Label(rf"$\eta(\ell_{match['rank']})$", "", f"pseudorapidity {words}")
+
+
+def _cell_label(match: re.Match[str]) -> Label:
+    """Of a cell of the rapidity-mass matrix; energies are in units of sqrt(s) where the name does not say GeV."""
+    symbol, words, kind = _CELLS[match["what"]]
+    objects = [match[key] for key in ("first", "second") if match[key]]
+    pairs = [(_OBJECTS[thing.rstrip(digits)], thing.lstrip(ascii_lowercase)) for thing in objects]
+    symbol += f"({', '.join(f'{tex}_{{{rank}}}' for (tex, _), rank in pairs)})"
+    words += " " + " and ".join(f"{plain} {rank}" for (_, plain), rank in pairs)
+    in_sqrt_s = kind == "energy" and match["what"] != "h" and not match["gev"]
+    unit = "GeV" if match["gev"] else ""
+    if in_sqrt_s:
+        symbol, words = symbol + r"/\sqrt{s}", f"{words} / √s"
+    return Label(f"${symbol}$", unit, words, kind)
 
 
 def _channel_label(what: str | None, tex: str, plain: str) -> Label:

@@ -1,11 +1,16 @@
-"""Features of a store or file as a flat table: HDF5, Parquet or NumPy."""
+"""Features of a store or file as a flat table: HDF5, Parquet or NumPy; written part by part, bounded in memory."""
 
 from __future__ import annotations
 
+import errno
 import io
-from collections.abc import Callable
+import math
+import os
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, Self
 
 import h5py
 import numpy as np
@@ -14,6 +19,7 @@ import pyarrow.parquet as pq
 
 from anomalon import features
 from anomalon.errors import ConfigError
+from anomalon.events import Sample, merge_samples
 from anomalon.pipeline.outputs import check_free, complete
 from anomalon.pipeline.samples import CHUNK
 from anomalon.pipeline.table import Table, luminosity_for
@@ -21,7 +27,11 @@ from anomalon.selection import TrileptonSelection, apply
 from anomalon.sources import open_source
 
 FORMATS = (".h5", ".parquet", ".npy")
-IDS = ("run", "lumi", "event", "dataset")
+IDS = {"run": np.int64, "lumi": np.int64, "event": np.int64, "dataset": np.int32}
+VALUES_AT_A_TIME = 2**22
+"""Features in memory, 16 MB: dense ones of many events are larger than any memory."""
+VALUES_PER_CHUNK = 2**16
+"""Numbers that HDF5 compresses together."""
 
 
 def export_features(
@@ -54,23 +64,45 @@ def export_features(
     targets = _targets(Path(output))
     check_free(targets, overwrite=overwrite)
     chosen, selection, opened = features.get(feature_set), TrileptonSelection(), open_source(source)
-    parts, read = [], 0
-    for events in opened.iterate(chosen.requires | selection.requires, CHUNK):
-        kept = apply(selection, events).events if select else events
-        parts.append(Table.of(kept, chosen, luminosity_for(events.samples, 1.0)))
-        read += len(events)
-        if on_progress is not None:
-            on_progress(read, opened.n_events)
-    table = Table.concatenate(parts)
-    with complete(targets) as made:
-        _WRITERS[targets[0].suffix](table, *made)
+    read, total = 0, _Total()
+    with complete(targets) as made, _WRITERS[targets[0].suffix](made, chosen.names) as writer:
+        for events in opened.iterate(chosen.requires | selection.requires, _events_at_a_time(len(chosen.names))):
+            kept = apply(selection, events).events if select else events
+            writer.append(total.add(Table.of(kept, chosen, luminosity_for(events.samples, 1.0))))
+            read += len(events)
+            if on_progress is not None:
+                on_progress(read, opened.n_events)
+        writer.finish(total.samples)
     return {
         "output": str(targets[0]),
         "read": read,
-        "written": len(table),
-        "names": list(table.features.names),
-        "not_finite": table.features.not_finite(),
+        "written": total.written,
+        "names": list(chosen.names),
+        "not_finite": dict(total.not_finite),
     }
+
+
+def _events_at_a_time(n_features: int) -> int:
+    return min(CHUNK, VALUES_AT_A_TIME // max(n_features, 1))
+
+
+class _Total:
+    """What was written so far: numbers, and the samples that ``dataset`` counts into."""
+
+    def __init__(self) -> None:
+        self.written = 0
+        self.not_finite: Counter[str] = Counter()
+        self.samples: tuple[Sample, ...] = ()
+
+    def add(self, part: Table) -> Table:
+        """Count a part, and return it with ``dataset`` counting into all samples so far."""
+        self.written += len(part)
+        self.not_finite.update(part.features.not_finite())
+        self.samples = merge_samples([self.samples, part.samples])
+        names = [sample.name for sample in self.samples]
+        place = np.asarray([names.index(sample.name) for sample in part.samples], dtype=np.int32)
+        dataset = place[part.ids.dataset] if len(part) else part.ids.dataset
+        return replace(part, ids=replace(part.ids, dataset=dataset, names=tuple(names)), samples=self.samples)
 
 
 def _targets(output: Path) -> tuple[Path, ...]:
@@ -82,44 +114,171 @@ def _targets(output: Path) -> tuple[Path, ...]:
     return output, output.with_suffix(".ids.npy"), output.with_suffix(".names.txt")
 
 
-def _write_hdf5(table: Table, path: Path) -> None:
-    whole = io.BytesIO()  # in memory first: on a full disk the HDF5 library takes the process down with it
-    with h5py.File(whole, "w") as file:
-        values = file.create_dataset("features", data=table.features.values, compression="gzip", shuffle=True)
-        values.attrs["names"] = list(table.features.names)
-        file.create_dataset("mask", data=table.features.mask, compression="gzip")
-        file.create_dataset("weight", data=table.weight)
+class _Writer(Protocol):
+    """Writes a table part by part into the files that it is given."""
+
+    def __init__(self, paths: Sequence[Path], names: Sequence[str]) -> None: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *error: object) -> None: ...
+
+    def append(self, part: Table) -> None:
+        """Write some events."""
+        ...
+
+    def finish(self, samples: Sequence[Sample]) -> None:
+        """Write what is known at the end."""
+        ...
+
+
+class _Hdf5:
+    """Data sets that grow; values are compressed, which takes the zeros out of a rapidity-mass matrix."""
+
+    def __init__(self, paths: Sequence[Path], names: Sequence[str]) -> None:
+        self._target = _Target(paths[0])
+        self._file = h5py.File(self._target, "w")
+        packed = {"compression": "gzip", "shuffle": True}
+        values = self._make("features", np.float32, (len(names),), **packed)
+        values.attrs["names"] = list(names)
+        self._make("mask", np.bool_, (len(names),), **packed)
+        self._make("weight", np.float64)
+        for name, kind in IDS.items():
+            self._make(f"ids/{name}", kind)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._file.close()
+        self._target.close()
+
+    def append(self, part: Table) -> None:
+        columns = {"features": part.features.values, "mask": part.features.mask, "weight": part.weight}
+        for name, values in {**columns, **{f"ids/{name}": getattr(part.ids, name) for name in IDS}}.items():
+            data = self._file[name]
+            data.resize(len(data) + len(values), axis=0)
+            if len(values):
+                data[len(data) - len(values) :] = values
+        self._target.check()
+
+    def finish(self, samples: Sequence[Sample]) -> None:
+        self._file["ids"].attrs["samples"] = [s.name for s in samples]
+        self._file["ids"].attrs["processes"] = [s.process for s in samples]
+        self._file.flush()
+        self._target.check()
+
+    def _make(self, name: str, kind: Any, shape: tuple[int, ...] = (), **options: Any) -> Any:
+        rows = max(1, VALUES_PER_CHUNK // max(math.prod(shape), 1))
+        return self._file.create_dataset(
+            name,
+            shape=(0, *shape),
+            maxshape=(None, *shape),
+            chunks=(rows, *(max(n, 1) for n in shape)),
+            dtype=kind,
+            **options,
+        )
+
+
+class _Target(io.FileIO):
+    """A file that remembers that it could not be written: the HDF5 library takes the process down on a full disk."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, "w+")
+        self._error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        size = memoryview(data).nbytes
+        try:
+            if super().write(data) != size:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.name))
+        except OSError as error:
+            self._error = self._error or error
+        return size
+
+    def check(self) -> None:
+        """Raise what could not be raised when it happened."""
+        if self._error is not None:
+            raise self._error
+
+
+class _Parquet:
+    """A row group per part."""
+
+    def __init__(self, paths: Sequence[Path], names: Sequence[str]) -> None:
+        ids = [(name, pa.from_numpy_dtype(kind)) for name, kind in IDS.items()]
+        values = [(name, pa.float32()) for name in names]
+        self._schema = pa.schema([*ids, ("process", pa.string()), ("weight", pa.float64()), *values])
+        self._writer = pq.ParquetWriter(paths[0], self._schema, compression="zstd")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._writer.close()
+
+    def append(self, part: Table) -> None:
+        columns = [getattr(part.ids, name) for name in IDS]
+        columns += [part.process.tolist(), part.weight, *np.ascontiguousarray(part.features.values.T)]
+        arrays = [pa.array(values, field.type) for values, field in zip(columns, self._schema, strict=True)]
+        self._writer.write_table(pa.Table.from_arrays(arrays, schema=self._schema))
+
+    def finish(self, samples: Sequence[Sample]) -> None:
+        """Nothing is left: processes are in a column."""
+
+
+class _Numpy:
+    """Values as ``.npy``; ids and weights in a second one, names as text."""
+
+    def __init__(self, paths: Sequence[Path], names: Sequence[str]) -> None:
+        kinds = np.dtype([*IDS.items(), ("weight", "f8")])
+        self._arrays = (_Growing(paths[0], np.dtype("f4"), (len(names),)), _Growing(paths[1], kinds))
+        paths[2].write_text("\n".join(names) + "\n", encoding="utf-8")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for array in self._arrays:
+            array.close()
+
+    def append(self, part: Table) -> None:
+        ids = np.zeros(len(part), dtype=self._arrays[1].kind)
         for name in IDS:
-            file.create_dataset(f"ids/{name}", data=getattr(table.ids, name))
-        file["ids"].attrs["samples"] = [s.name for s in table.samples]
-        file["ids"].attrs["processes"] = [s.process for s in table.samples]
-    path.write_bytes(whole.getbuffer())
+            ids[name] = getattr(part.ids, name)
+        ids["weight"] = part.weight
+        for array, values in zip(self._arrays, (part.features.values, ids), strict=True):
+            array.append(values)
+
+    def finish(self, samples: Sequence[Sample]) -> None:
+        del samples
+        for array in self._arrays:
+            array.finish()
 
 
-def _write_parquet(table: Table, path: Path) -> None:
-    columns: dict[str, Any] = {name: getattr(table.ids, name) for name in IDS}
-    columns["process"] = pa.array(table.process.tolist(), pa.string())
-    columns["weight"] = table.weight
-    columns |= {name: table.features.values[:, i] for i, name in enumerate(table.features.names)}
-    pq.write_table(pa.table(columns), path, compression="zstd")
+class _Growing:
+    """A ``.npy`` file to which rows are added; its header has room for their final number."""
+
+    def __init__(self, path: Path, kind: np.dtype[Any], shape: tuple[int, ...] = ()) -> None:
+        self.kind, self._shape, self._rows = kind, shape, 0
+        self._file = path.open("wb")
+        self._header()
+
+    def append(self, values: np.ndarray[Any, Any]) -> None:
+        self._file.write(np.ascontiguousarray(values, dtype=self.kind).data)  # an error on a full disk says so
+        self._rows += len(values)
+
+    def finish(self) -> None:
+        self._file.seek(0)
+        self._header()
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _header(self) -> None:
+        about = {"descr": np.lib.format.dtype_to_descr(self.kind), "fortran_order": False}
+        np.lib.format.write_array_header_1_0(self._file, {**about, "shape": (self._rows, *self._shape)})
 
 
-def _write_numpy(table: Table, path: Path, ids_path: Path, names_path: Path) -> None:
-    kinds = [("run", "i8"), ("lumi", "i8"), ("event", "i8"), ("dataset", "i4"), ("weight", "f8")]
-    ids = np.zeros(len(table), dtype=kinds)
-    for name in IDS:
-        ids[name] = getattr(table.ids, name)
-    ids["weight"] = table.weight
-    _save(ids_path, ids)
-    names_path.write_text("\n".join(table.features.names) + "\n", encoding="utf-8")
-    _save(path, table.features.values)
-
-
-def _save(path: Path, array: np.ndarray[Any, Any]) -> None:
-    """Like ``numpy.save``, whose error on a full disk does not say what happened."""
-    whole = io.BytesIO()
-    np.save(whole, array)
-    path.write_bytes(whole.getbuffer())
-
-
-_WRITERS: dict[str, Callable[..., None]] = {".h5": _write_hdf5, ".parquet": _write_parquet, ".npy": _write_numpy}
+_WRITERS: dict[str, type[_Writer]] = {".h5": _Hdf5, ".parquet": _Parquet, ".npy": _Numpy}
