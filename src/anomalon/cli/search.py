@@ -27,6 +27,14 @@ def search(
     unblind: Annotated[
         str | None, typer.Option(metavar="REASON", help="Look at collision data above the threshold; recorded.")
     ] = None,
+    sanity: Annotated[
+        bool,
+        typer.Option(
+            "--sanity",
+            help="Also test the detectors on events that they should find strange: processes left out of training, "
+            "harder leptons, shuffled and swapped features, pseudo-data with a blind signal (--unblind reveals it).",
+        ),
+    ] = False,
     figures: Annotated[bool, typer.Option("--figures/--no-figures", help="Draw; without it is faster.")] = True,
     json: Annotated[bool, typer.Option("--json", help="Print results.json instead of the summary.")] = False,
 ) -> None:
@@ -43,7 +51,13 @@ def search(
         from anomalon.pipeline.search import RunOptions, run_search
 
         options = RunOptions(
-            resume=resume, overwrite=overwrite, cache=cache, unblind=unblind, figures=figures, progress=progress
+            resume=resume,
+            overwrite=overwrite,
+            cache=cache,
+            unblind=unblind,
+            sanity=sanity,
+            figures=figures,
+            progress=progress,
         )
         results = run_search(SearchConfig.load(config), output, options)
     if json:
@@ -59,4 +73,8 @@ def _summarise(results: SearchResults, output: Path) -> None:
     out.print(rich_table(results))
     for line in results.headline:
         out.print(f"- {line}", markup=False, highlight=False)
+    for check in results.sanity:
+        out.print(f"- {'passed' if check.found else 'NOT passed'}: {check.sentence}", markup=False, highlight=False)
+    if results.pseudo_data is not None:
+        out.print(f"- {results.pseudo_data.sentence}", markup=False, highlight=False)
     out.print(f"Report: {output / 'report.html'}", markup=False, highlight=False, soft_wrap=True)

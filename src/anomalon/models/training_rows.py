@@ -27,7 +27,7 @@ class TrainingRows:
         owner: who learns, for messages.
 
     Attributes:
-        kept: per block, whether every input of a row is finite, shape (row,).
+        kept: per block, whether every input of a row is finite and its weight not zero, shape (row,).
         dropped: values that are not finite, by input.
     """
 
@@ -57,10 +57,12 @@ class TrainingRows:
         return any(mask.any() for mask in self.kept)
 
     def _look(self, features: Features, weights: Floats) -> tuple[Features, Floats]:
-        mask = features.usable()
+        finite = features.usable()
+        mask = finite & (weights != 0.0)
         self.kept.append(mask)
-        if not mask.all():
+        if not finite.all():
             self.dropped.update(features.not_finite())
+        if not mask.all():
             features, weights = features[mask], weights[mask]
         if isinstance(self.blocks, FeatureBlocks) or sum(len(w) for _, w in self._sample) < SAMPLE_ROWS:
             self._sample.append((features, weights))

@@ -19,6 +19,7 @@ from anomalon.models.presets import with_preset
 from anomalon.pipeline.sample_configuration import OneLine, SampleConfig, check_simulated_once, safe_name
 from anomalon.preprocessing import expand
 from anomalon.search.evaluation import BEST_VARIABLE, MET_ALONE, SUPERVISED
+from anomalon.search.sanity import SanitySettings
 from anomalon.selection import AnySelection, TrileptonSelection
 from anomalon.simulation import FakeSettings, SimulationSettings, get_process
 from anomalon.simulation.presets import get_detector
@@ -95,6 +96,7 @@ class SearchConfig(Settings):
     main_detector: str | None = None
     supervised: dict[str, Any] | None = Field(default_factory=lambda: {"kind": "gradient-boosting"})
     report: ReportConfig = ReportConfig()
+    sanity: SanitySettings = SanitySettings()
 
     @model_validator(mode="before")
     @classmethod
@@ -142,10 +144,13 @@ class SearchConfig(Settings):
         for role in ("background", "signal"):
             if not any(s.role == role for s in self.samples):
                 raise ConfigError(f"samples: no sample has role {role}; a search needs at least one")
-        if self.main_detector is not None and self.main_detector not in names:
-            raise ConfigError(
-                f"main_detector: no detector '{self.main_detector}'; {suggest(self.main_detector, names)}"
-            )
+        for key, name in (("main_detector", self.main_detector), ("sanity.detector", self.sanity.detector)):
+            if name is not None and name not in names:
+                raise ConfigError(f"{key}: no detector '{name}'; {suggest(name, names)}")
+        backgrounds = [s.name for s in self.samples if s.role == "background"]
+        for name in self.sanity.leave_out or ():
+            if name not in backgrounds:
+                raise ConfigError(f"sanity.leave_out: no background sample '{name}'; {suggest(name, backgrounds)}")
         return self
 
     def _check_inputs(self) -> None:

@@ -11,6 +11,7 @@ from sklearn.manifold import TSNE
 
 from anomalon.batches import TEST
 from anomalon.models.detector import Detector
+from anomalon.models.threads import threads_for
 from anomalon.pipeline.configuration import SearchConfig
 from anomalon.pipeline.evaluate import Scores
 from anomalon.pipeline.parts import Parts
@@ -60,7 +61,8 @@ def _projections(
             share = [
                 f"PC{i + 1} ({100 * r:.0f} % of the variance)" for i, r in enumerate(pca.explained_variance_ratio_)
             ]
-            tsne = TSNE(n_components=2, random_state=search.seed, init="pca", perplexity=30).fit_transform(code)
+            with threads_for(code.size):  # threads that wait for each other beside another busy process take minutes
+                tsne = TSNE(n_components=2, random_state=search.seed, init="pca", perplexity=30).fit_transform(code)
             title = f"the code of {name}"
             return {
                 f"PCA of {title}": Projection(pca.transform(code), rows[chosen], (share[0], share[1])),

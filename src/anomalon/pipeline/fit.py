@@ -53,18 +53,26 @@ def check_enough(parts: Parts, cutflow: Cutflow) -> None:
 
 
 def fit_detector(
-    settings: DetectorSettings, parts: Parts, key: dict[str, Any], cache: StageCache, progress: Progress
+    settings: DetectorSettings,
+    parts: Parts,
+    key: dict[str, Any],
+    cache: StageCache,
+    progress: Progress,
+    *,
+    without: str | None = None,
 ) -> Fitted:
-    """Fit a detector on training background, or take it from the cache."""
+    """Fit a detector on training background, perhaps without one sample, or take it from the cache."""
+    name = settings.name if without is None else f"{settings.name}-without-{without}"
 
     def produce(folder: Path) -> None:
-        progress.start(f"train {settings.name}")
+        progress.start(f"train {settings.name}" + (f" without {without}" if without else ""))
         run = TrainingRun(checkpoint_dir=folder / "checkpoint", resume=cache.resume, progress=_epochs(progress))
         start = time.perf_counter()
-        detector = _taught(Detector(settings), parts, run)
+        detector = _taught(Detector(settings), parts if without is None else parts.without(without), run)
         _save(detector, folder, time.perf_counter() - start)
 
-    folder = cache.make(f"detector-{settings.name}", {**key, **_fit_key(settings.to_dict())}, produce)
+    left_out = {} if without is None else {"without": without}
+    folder = cache.make(f"detector-{name}", {**key, **left_out, **_fit_key(settings.to_dict())}, produce)
     return Fitted(Detector.load(folder / "model"), folder / "model", _seconds(folder))
 
 

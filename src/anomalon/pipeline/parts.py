@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from anomalon.batches import TEST, TRAIN, assign_split, mix
+from anomalon.events import Events
 from anomalon.features import Features, FeatureSet
 from anomalon.models.detector import Detector
 from anomalon.pipeline.configuration import SearchConfig
 from anomalon.pipeline.table import Table
 from anomalon.search.results import Role
 from anomalon.store import Store
-from anomalon.streaming import EventBlocks, pick
+from anomalon.streaming import ROWS, EventBlocks, pick
 
 Floats = npt.NDArray[np.float64]
 
@@ -80,9 +81,30 @@ class Parts:
         """What a detector sees of some rows of the table."""
         if detector.settings.features == self.tabulated:
             return self.table.features[chosen]
+        return pick(self.blocks(detector.settings.feature_set()), self.places[chosen])
+
+    @property
+    def places(self) -> npt.NDArray[np.int64]:
+        """Position in ``events`` of each row of the table, shape (event,)."""
         places = np.empty(len(self.rows), dtype=np.int64)
         places[self.rows] = np.arange(len(self.rows))
-        return pick(self.blocks(detector.settings.feature_set()), places[chosen])
+        return places
+
+    def events_of(self, chosen: npt.NDArray[np.integer]) -> Events:
+        """The events of some rows of the table, in that order."""
+        wanted, start = self.places[chosen], 0
+        found = []
+        for part in self.events.iterate(chunk=ROWS):
+            inside = np.sort(wanted[(wanted >= start) & (wanted < start + len(part))]) - start
+            found.append(part[inside])
+            start += len(part)
+        order = np.argsort(np.argsort(wanted, kind="stable"), kind="stable")
+        return Events.concatenate(found)[order]
+
+    def without(self, sample: str) -> Parts:
+        """The same with the events of one sample weighing nothing, so that no learner sees them."""
+        weight = np.where(self.table.sample_name == sample, 0.0, self.table.weight)
+        return replace(self, table=replace(self.table, weight=weight))
 
     def where(self, role: Role, part: int | None = None, sample: str | None = None) -> npt.NDArray[np.bool_]:
         """Mask (event,) of usable events with a role, in a part of the split, of a sample."""

@@ -182,7 +182,7 @@ def files_below(folder: Path, *parts: str) -> list[str]:
 
 
 def make_manifest(
-    folder: Path, search: SearchConfig, stages: Mapping[str, str], unblinded: str | None
+    folder: Path, search: SearchConfig, stages: Mapping[str, str], *, unblinded: str | None, sanity: bool
 ) -> dict[str, Any]:
     """Versions, seed, stages and blinding of a run, and the hashes of what ``anomalon score`` will read of it."""
     return {
@@ -194,6 +194,7 @@ def make_manifest(
         "stages": dict(stages),
         "weights_in_training": "absolute values of the event weights",
         "unblinded": unblinded,
+        "sanity": sanity,
         "files": {file: sha256(folder / file) for file in files_below(folder, "config.yaml", "model")},
     }
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 import anomalon
 from anomalon.errors import ConfigError, InputFileError, RunError
 from anomalon.events import Events
+from anomalon.features import Features
 from anomalon.ledger import Ledger, LedgerEntry
 from anomalon.models.detector import Detector
 from anomalon.models.training_inputs import InputShift
@@ -34,6 +37,8 @@ from anomalon.store import MANIFEST, sha256
 
 MINIMUM_TO_COMPARE = 20
 """Fewer selected events than this say nothing about the shape of a feature."""
+MOST_TO_COMPARE = 50_000
+"""Enough selected events to know the shape of a feature."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +136,7 @@ def score_files(  # noqa: PLR0913 one argument per option of the command
     targets = _targets(Path(output))
     check_free(targets, overwrite=overwrite)
     search, model = _load(Path(run), detector)
-    fields = search.feature_set().requires | search.selection.requires
+    fields = search.feature_set().requires | search.selection.requires | model.settings.feature_set().requires
     sources = [open_source(path) for path in expand(files)]
     _refuse_twins(sources)
     scoring = _Scoring(search, model, progress or Silent())
@@ -155,6 +160,9 @@ class _Scoring:
         self.tables: list[Table] = []
         self.flows: list[Cutflow] = []
         self.entries: list[LedgerEntry] = []
+        self.scores: list[npt.NDArray[np.float64]] = []
+        self.not_finite: Counter[str] = Counter()
+        self.sample: list[Features] = []
         self.names: dict[int, set[str]] = {}
 
     def add(self, source: Source, parts: Iterator[Events]) -> None:
@@ -187,9 +195,26 @@ class _Scoring:
         luminosity = luminosity_for(events.samples, self.search.luminosity_fb)
         chosen = apply(self.search.selection, events, luminosity)
         table = Table.of(chosen.events, self.search.feature_set(), luminosity)
+        self._score(table, chosen.events)
         self.tables.append(table)
         self.flows.append(chosen.cutflow)
         return len(table)
+
+    def _score(self, table: Table, events: Events) -> None:
+        """Score a part; of its features only a sample is kept."""
+        settings = self.detector.settings
+        seen = table.features if settings.features == self.search.features["set"] else None
+        seen = (settings.feature_set().transform(events) if seen is None else seen).select(self.detector.inputs)
+        self.scores.append(self.detector.score_features(seen))
+        self.not_finite.update(seen.not_finite())
+        if sum(map(len, self.sample)) < MOST_TO_COMPARE:
+            self.sample.append(seen)
+
+    def _shifts(self, table: Table, shown: npt.NDArray[np.bool_]) -> list[InputShift]:
+        """How far the inputs of the first events that may be seen are from the training sample's."""
+        sample = Features.concatenate(self.sample)
+        first = shown[: len(sample)]
+        return self.detector.compare_inputs(sample[first], table.weight[: len(sample)][first])
 
     def finish(self, unblind: str | None) -> tuple[ScoreSummary, dict[str, Any]]:
         table = Table.concatenate(self.tables)
@@ -197,20 +222,19 @@ class _Scoring:
         threshold = self.detector.threshold
         if threshold is None:
             raise RunError(f"detector '{self.detector.name}' of this run has no threshold; run the search again")
-        score = self.detector.score_features(table.features)
+        score = np.concatenate(self.scores)
         shown = handed_out(score, threshold, table.is_data, state)
         columns = _columns(table, score, shown, threshold)
         data = {s.process for s in table.samples if s.is_data}
-        inputs = table.features.select([n for n in self.detector.inputs if n in table.features.names])
         compared = len(table) >= MINIMUM_TO_COMPARE
-        shifts = self.detector.compare_inputs(table.features[shown], table.weight[shown]) if compared else []
+        shifts = self._shifts(table, shown) if compared else []
         summary = ScoreSummary(
             detector=self.detector.name,
             threshold=threshold,
             read=sum(e.read for e in self.entries),
             rows=int(shown.sum()),
             above=None if state.applies else int((score > threshold).sum()),
-            not_finite={} if state.applies else inputs.not_finite(),
+            not_finite={} if state.applies else dict(self.not_finite),
             cutflow=blind_cutflow(sum(self.flows[1:], self.flows[0]).rows(), data, state),
             ledger=Ledger(tuple(_visible(e, state) for e in self.entries)).check(),
             blinding=state,

@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +15,19 @@ import numpy.typing as npt
 
 import anomalon
 from anomalon.errors import RunError
-from anomalon.models.detector import Detector
+from anomalon.models.detector import Detector, DetectorSettings
 from anomalon.pipeline import evaluate as ev
 from anomalon.pipeline import fit
 from anomalon.pipeline.cache import StageCache, code_digest
-from anomalon.pipeline.checks import check_data, draw_checks
+from anomalon.pipeline.checks import Compared, collisions, draw_checks, pseudo
 from anomalon.pipeline.configuration import SearchConfig
 from anomalon.pipeline.figures import draw
 from anomalon.pipeline.fit import Fitted
 from anomalon.pipeline.mixed import mix_events
 from anomalon.pipeline.parts import Parts
 from anomalon.pipeline.progress import Progress, Silent
+from anomalon.pipeline.pseudo_data import describe
+from anomalon.pipeline.pseudo_data import draw as draw_pseudo_data
 from anomalon.pipeline.run_directory import (
     MANIFEST,
     RunDirectory,
@@ -38,6 +39,7 @@ from anomalon.pipeline.run_directory import (
     write_scores,
 )
 from anomalon.pipeline.samples import SelectedSample, select_samples
+from anomalon.pipeline.sanity import SanityTests, draw_sanity, examine
 from anomalon.pipeline.summaries import (
     cutflow_csv,
     cutflow_of,
@@ -49,10 +51,10 @@ from anomalon.pipeline.summaries import (
     split_summaries,
 )
 from anomalon.pipeline.table import Table
-from anomalon.report import write_report
+from anomalon.report import FigureEntry, write_report
 from anomalon.search.blinding import blinding, check_reason
 from anomalon.search.headline import headline
-from anomalon.search.results import SearchResults
+from anomalon.search.results import Blinding, SearchResults
 from anomalon.store import Store
 
 CACHE = ".anomalon-cache"
@@ -67,6 +69,7 @@ class RunOptions:
         overwrite: replace a finished run.
         cache: folder of simulated samples and finished stages; by default beside the output.
         unblind: the reason for looking at collision data above the threshold; None keeps it blinded.
+        sanity: whether to run the sanity tests too; ``unblind`` reveals the signal that they mix in.
         figures: whether to draw; the report and ``results.json`` hold the same numbers without.
         progress: who listens.
     """
@@ -75,6 +78,7 @@ class RunOptions:
     overwrite: bool = False
     cache: Path | None = None
     unblind: str | None = None
+    sanity: bool = False
     figures: bool = True
     progress: Progress = field(default_factory=Silent)
 
@@ -121,8 +125,22 @@ def _reuse(run: RunDirectory, search: SearchConfig, options: RunOptions) -> Sear
         )
     if manifest["anomalon"] != anomalon.__version__ or manifest["unblinded"] != options.unblind:
         return None
+    if options.sanity and not manifest.get("sanity"):
+        return None
     options.progress.say(f"{run.path}: finished before with this configuration; nothing to do")
     return run.results()
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What the stages before the evaluation left."""
+
+    parts: Parts
+    fitted: Sequence[Fitted]
+    supervised: dict[str, Any]
+    scores: ev.Scores
+    sanity: SanityTests | None
+    compared: Compared | None
 
 
 @dataclass
@@ -142,15 +160,16 @@ class _Work:
         parts = self._parts(selected)
         fit.check_enough(parts, cutflow_of(selected))
         fitted, supervised = self._train(parts)
+        state = blinding(parts.table.is_data, self.options.unblind)
         with self._timed("score"):
-            state = blinding(parts.table.is_data, self.options.unblind)
-            detectors = [f.detector for f in fitted]
-            scores = ev.score(detectors, parts, search, state)
+            scores = ev.score([f.detector for f in fitted], parts, search, state)
+        sanity = self._sanity(parts, fitted, scores) if self.options.sanity else None
         with self._timed("evaluate"):
             progress.start("evaluate")
-            results = self._evaluate(selected, parts, fitted, supervised, scores)
+            made = _Made(parts, fitted, supervised, scores, sanity, self._compared(parts, fitted, scores, sanity))
+            results = self._evaluate(selected, made, state)
         with self._timed("report"):
-            self._write(run, results, parts, detectors, scores)
+            self._write(run, results, made)
         return results
 
     def _select(self) -> list[SelectedSample]:
@@ -176,12 +195,7 @@ class _Work:
 
     def _train(self, parts: Parts) -> tuple[list[Fitted], dict[str, Any]]:
         search, progress = self.search, self.options.progress
-        key = {
-            "selected": {k: v for k, v in self.stages.items() if k.startswith("select-")},
-            "split": search.split.fractions,
-            "seed": search.seed,
-            "luminosity": search.luminosity_fb,
-        }
+        key = self._training_key()
         with self._timed("training"):
             fitted = [fit.fit_detector(s, parts, key, self.cache, progress) for s in search.detector_settings()]
             supervised: dict[str, Any] = {}
@@ -194,23 +208,49 @@ class _Work:
         self.stages |= {f"detector-{f.detector.name}": f.folder.parent.name for f in fitted}
         return fitted, supervised
 
-    def _evaluate(
-        self,
-        selected: Sequence[SelectedSample],
-        parts: Parts,
-        fitted: Sequence[Fitted],
-        supervised: dict[str, Any],
-        scores: ev.Scores,
-    ) -> SearchResults:
-        search = self.search
-        state = blinding(parts.table.is_data, self.options.unblind)
+    def _training_key(self) -> dict[str, Any]:
+        return {
+            "selected": {k: v for k, v in self.stages.items() if k.startswith("select-")},
+            "split": self.search.split.fractions,
+            "seed": self.search.seed,
+            "luminosity": self.search.luminosity_fb,
+        }
+
+    def _sanity(self, parts: Parts, fitted: Sequence[Fitted], scores: ev.Scores) -> SanityTests:
+        """Alter events, leave processes out, draw pseudo-data; detectors trained anew are stages of their own."""
+        key = self._training_key()
+
+        def retrain(settings: DetectorSettings, without: str) -> Detector:
+            made = fit.fit_detector(settings, parts, key, self.cache, self.options.progress, without=without)
+            self.stages[f"detector-{settings.name}-without-{without}"] = made.folder.parent.name
+            return made.detector
+
+        with self._timed("sanity tests"):
+            self.options.progress.start("sanity tests")
+            examined = examine(self.search, parts, [f.detector for f in fitted], scores, retrain)
+            drawn = draw_pseudo_data(self.search, parts, scores)
+            told = describe(drawn, self.search, scores, hidden=self.options.unblind is None)
+        return SanityTests(tuple(examined), drawn, told)
+
+    def _compared(
+        self, parts: Parts, fitted: Sequence[Fitted], scores: ev.Scores, sanity: SanityTests | None
+    ) -> Compared | None:
+        """Data beside background: collisions where there are any, else pseudo-data."""
+        found = collisions(parts, scores, blinding(parts.table.is_data, self.options.unblind))
+        if found is not None or sanity is None:
+            return found
+        main = next(f.detector for f in fitted if f.detector.name == self.search.main)
+        return pseudo(parts, scores, sanity.drawn, main, hidden=self.options.unblind is None)
+
+    def _evaluate(self, selected: Sequence[SelectedSample], made: _Made, state: Blinding) -> SearchResults:
+        search, parts, scores = self.search, made.parts, made.scores
         evaluations = [
             *ev.evaluate_detectors(scores, parts, search.seed),
             *ev.evaluate_best_variable(parts, search.seed),
-            *ev.evaluate_supervised(supervised, parts, search.seed),
+            *ev.evaluate_supervised(made.supervised, parts, search.seed),
         ]
-        main = next(f.detector for f in fitted if f.detector.name == search.main)
-        summaries = detector_summaries(fitted, scores, parts, self.supervised_seconds)
+        main = next(f.detector for f in made.fitted if f.detector.name == search.main)
+        summaries = detector_summaries(made.fitted, scores, parts, self.supervised_seconds)
         samples = sample_summaries(selected, state)
         candidates = ev.list_candidates(scores, main, parts, search.report.candidates)
         main_summary = next(d for d in summaries if d.name == search.main)
@@ -226,40 +266,43 @@ class _Work:
             ledger=tuple(entry.to_dict() for s in selected for entry in s.visible_ledger(state)),
             cutflow=cutflow_rows(selected, state),
             split=split_summaries(parts, search, state),
-            features=feature_summaries(parts, fitted),
+            features=feature_summaries(parts, made.fitted),
             detectors=summaries,
             evaluations=tuple(evaluations),
             flagged=tuple(ev.flagged_processes(scores, parts, search, state)),
             candidates=tuple(candidates),
             blinding=state,
             seconds=dict(self.seconds),
-            feature_checks=tuple(check_data(parts, scores, state)),
+            feature_checks=tuple(made.compared.check()) if made.compared is not None else (),
+            sanity=tuple(one.check for one in made.sanity.examined) if made.sanity is not None else (),
+            pseudo_data=made.sanity.told if made.sanity is not None else None,
         )
 
-    def _write(
-        self,
-        run: RunDirectory,
-        results: SearchResults,
-        parts: Parts,
-        detectors: Sequence[Detector],
-        scores: ev.Scores,
-    ) -> None:
-        folder = run.begin()
-        (folder / "config.yaml").write_text(self.search.to_yaml(), encoding="utf-8")
+    def _write(self, run: RunDirectory, results: SearchResults, made: _Made) -> None:
+        folder, search = run.begin(), self.search
+        detectors = {f.detector.name: f.detector for f in made.fitted}
+        (folder / "config.yaml").write_text(search.to_yaml(), encoding="utf-8")
         write_json(folder / "ledger.json", {"entries": results.ledger})
         write_json(folder / "cutflow.json", results.cutflow)
         (folder / "cutflow.csv").write_text(cutflow_csv(results.cutflow), encoding="utf-8")
-        write_scores(folder / "scores.parquet", parts, scores)
-        save_models(folder / "model", detectors)
-        write_json(folder / MANIFEST, make_manifest(folder, self.search, self.stages, self.options.unblind))
+        write_scores(folder / "scores.parquet", made.parts, made.scores)
+        save_models(folder / "model", [*detectors.values()])
+        write_json(folder / MANIFEST, self._manifest(folder))
         write_candidates(folder / "candidates.csv", results.candidates)
         self.options.progress.start("report")
-        by_name = {d.name: d for d in detectors}
-        figures = draw(results, self.search, parts, by_name, scores) if self.options.figures else ()
-        if self.options.figures:
-            figures = chain(figures, draw_checks(results, self.search, parts, scores))
+        figures = self._figures(results, made, detectors) if self.options.figures else ()
         write_report(results, figures, folder, progress=lambda name: self.options.progress.update(0, name))
         write_json(folder / "results.json", results.model_dump(mode="json"))
+
+    def _manifest(self, folder: Path) -> dict[str, Any]:
+        options = self.options
+        return make_manifest(folder, self.search, self.stages, unblinded=options.unblind, sanity=options.sanity)
+
+    def _figures(self, results: SearchResults, made: _Made, detectors: dict[str, Detector]) -> Iterator[FigureEntry]:
+        yield from draw(results, self.search, made.parts, detectors, made.scores)
+        if made.sanity is not None:
+            yield from draw_sanity(made.sanity.examined, made.parts, self.search)
+        yield from draw_checks(results, self.search, made.compared)
 
     @contextmanager
     def _timed(self, stage: str) -> Iterator[None]:

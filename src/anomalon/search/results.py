@@ -232,6 +232,58 @@ class Blinding(Settings):
     unblinded_reason: str | None = None
 
 
+SanityTest = Literal["left-out process", "lepton pT", "shuffled features", "dummy events"]
+
+
+class SanityCheck(Settings):
+    """One detector on events that it should find strange.
+
+    Attributes:
+        test: kind of the test.
+        name: what was altered, such as a process or a factor.
+        detector: title of the detector.
+        auc: of altered events against ordinary test background, with its interval.
+        least_auc: what it should be; 0.5 stands for any separation beyond the interval.
+        found: whether it was.
+        sentence: what should happen and whether it did.
+        n_background, n_altered: test events.
+    """
+
+    test: SanityTest
+    name: str
+    detector: str
+    auc: Estimate
+    least_auc: float
+    found: bool
+    sentence: str
+    n_background: int
+    n_altered: int
+
+
+class PseudoData(Settings):
+    """Background drawn as collisions would come, with an unknown number of events of an unknown signal among them.
+
+    Attributes:
+        events: events drawn.
+        expected_above: background above the main threshold, from other events than those that were drawn.
+        error_above: its statistical error.
+        above: events above the threshold; None while blinded.
+        signal: which one was mixed in; None while blinded.
+        injected: how many of its events; None while blinded.
+        flagged: how many of those are above the threshold; None while blinded.
+        sentence: what may be told.
+    """
+
+    events: int
+    expected_above: float
+    error_above: float
+    above: int | None = None
+    signal: str | None = None
+    injected: int | None = None
+    flagged: int | None = None
+    sentence: str = ""
+
+
 class SearchResults(Settings):
     """The whole of a search."""
 
@@ -255,6 +307,8 @@ class SearchResults(Settings):
     blinding: Blinding
     seconds: dict[str, float]
     feature_checks: tuple[FeatureCheck, ...] = ()
+    sanity: tuple[SanityCheck, ...] = ()
+    pseudo_data: PseudoData | None = None
 
     def evaluation(self, detector: str, signal: str) -> Evaluation | None:
         """The evaluation of a detector against a signal, if there is one."""
