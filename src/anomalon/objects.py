@@ -120,7 +120,7 @@ def numbers_of(layout: Any) -> npt.NDArray[Any]:
         InvalidEventsError: some are missing.
     """
     if isinstance(layout, ak.contents.IndexedArray):  # NumPy takes a tenth of the time of awkward's projection
-        return numbers_of(layout.content)[np.asarray(layout.index.data)]
+        return numbers_of(layout.content).take(np.asarray(layout.index.data))
     return np.asarray(projected(layout).data)
 
 

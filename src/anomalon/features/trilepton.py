@@ -9,17 +9,17 @@ raw multiplicities differ between producers and would tell the sample, not the p
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 import numpy.typing as npt
 
 from anomalon.config import Settings
 from anomalon.events import Events
 from anomalon.features.contract import Features
-from anomalon.kinematics import delta_phi, delta_r, invariant_mass, transverse_mass, transverse_momentum_of_sum
-from anomalon.selection import TrileptonSelection, Triplets, find_triplets
-from anomalon.selection.trilepton import CHANNELS, PAIRS
+from anomalon.features.trilepton_kernel import Directions, sum_apart
+from anomalon.kinematics import delta_phi, delta_r, transverse_mass, transverse_momentum_of_sum
+from anomalon.objects import Lists
+from anomalon.selection import TrileptonSelection, Triplets
+from anomalon.selection.trilepton import CHANNELS, FLAVOURS, PAIRS, GoodLeptons, triplets_of
 
 Floats = npt.NDArray[np.float64]
 
@@ -68,49 +68,33 @@ class TrileptonFeatures(Settings):
             MissingFieldError: the events lack a field.
         """
         events.require(sorted(self.requires), "feature set 'trilepton'")
-        triplets = find_triplets(events, self.selection)
-        columns = {**_lepton_columns(triplets, events), **self._jet_columns(triplets, events)}
+        electrons, muons = (self.selection.good_of(events, flavour) for flavour in FLAVOURS)
+        triplets = triplets_of(electrons, muons)
+        columns = {**_lepton_columns(triplets, events), **self._jet_columns(triplets, events, electrons, muons)}
         columns |= _channel_columns(triplets, columns)
+        present = _presence(triplets, self.names)
+        there = np.stack([present[name] for name in self.names])
+        filled = np.where(there, np.stack([columns[name] for name in self.names]), np.nan)
         values = np.full((len(events), len(self.names)), np.nan, dtype=np.float32)
         mask = np.zeros(values.shape, dtype=bool)
-        present = _presence(triplets, self.names)
-        there = np.stack([present[name] for name in self.names], axis=1)
-        filled = np.stack([columns[name] for name in self.names], axis=1)
-        values[triplets.event], mask[triplets.event] = np.where(there, filled, np.nan), there
+        values[triplets.event], mask[triplets.event] = filled.T, there.T
         return Features(values, mask, self.names)
 
-    def _jet_columns(self, triplets: Triplets, events: Events) -> dict[str, Floats]:
+    def _jet_columns(
+        self, triplets: Triplets, events: Events, electrons: GoodLeptons, muons: GoodLeptons
+    ) -> dict[str, Floats]:
         """HT and counts of the jets of the events with a triplet."""
-        n = len(triplets.event)
-        lists = events.lists("jets", ("pt", "eta", "phi", "btag"))
-        event, place = lists.objects_of(triplets.event)
-        jets = {name: column[place] for name, column in lists.columns.items()}
+        jets = events.lists("jets", ("pt", "eta", "phi", "btag"))
         keep = (jets["pt"] > self.jet_pt_min) & (abs(jets["eta"]) < self.jet_eta_max)
-        event, jets = event[keep], {name: column[keep] for name, column in jets.items()}
-        eta, phi = self._lepton_directions(triplets.event, events)
-        distance = delta_r(jets["eta"][:, None], jets["phi"][:, None], eta[event], phi[event])
-        keep = ~(distance <= self.jet_lepton_dr).any(axis=1)
-        event, pt, btag = event[keep], jets["pt"][keep], jets["btag"][keep]
-        sums = {"HT": pt, "nJet": np.ones(len(pt)), "nBJet": btag}
-        return {name: np.bincount(event, weights, minlength=n).astype(np.float64) for name, weights in sums.items()}
+        summed = np.stack([jets["pt"], np.ones(len(keep)), jets["btag"]], axis=1, dtype=np.float64)
+        e, mu = (_directions(found.leptons, found.mask) for found in (electrons, muons))
+        sums = sum_apart(triplets.event, _directions(jets, keep), summed, e, mu, self.jet_lepton_dr)
+        return dict(zip(("HT", "nJet", "nBJet"), sums.T, strict=True))
 
-    def _lepton_directions(self, chosen: npt.NDArray[np.int64], events: Events) -> tuple[Floats, Floats]:
-        """Eta and phi of all good leptons, (event, most leptons of an event); NaN, near to nothing, where fewer."""
-        parts = [self._good_leptons(chosen, events, flavour) for flavour in ("electrons", "muons")]
-        owner, eta, phi = (np.concatenate(columns) for columns in zip(*parts, strict=True))
-        order = np.argsort(owner, kind="stable")
-        number = np.arange(len(owner)) - np.searchsorted(owner[order], owner[order])
-        table = np.full((2, len(chosen), number.max(initial=0) + 1), np.nan)
-        table[:, owner[order], number] = eta[order], phi[order]
-        return table[0], table[1]
 
-    def _good_leptons(
-        self, chosen: npt.NDArray[np.int64], events: Events, flavour: Literal["electrons", "muons"]
-    ) -> tuple[npt.NDArray[np.int64], Floats, Floats]:
-        leptons, good, _ = self.selection.good_of(events, flavour)
-        owner, place = leptons.objects_of(chosen)
-        owner, place = owner[good[place]], place[good[place]]
-        return owner, leptons["eta"][place], leptons["phi"][place]
+def _directions(lists: Lists, good: npt.NDArray[np.bool_]) -> Directions:
+    eta, phi = (lists[name].astype(np.float64) for name in ("eta", "phi"))
+    return Directions(lists.starts, lists.stops, good, eta, phi)
 
 
 def _lepton_columns(t: Triplets, events: Events) -> dict[str, Floats]:
@@ -120,7 +104,7 @@ def _lepton_columns(t: Triplets, events: Events) -> dict[str, Floats]:
     return {
         "Zmass": t.z_mass,
         "Dr_Z": delta_r(l1[1], l1[2], l2[1], l2[2]),
-        "m_3l": invariant_mass([(t.pt[:, k], t.eta[:, k], t.phi[:, k], t.mass[:, k]) for k in range(3)]),
+        "m_3l": t.m_3l,
         "MET_pt": met_pt,
         "nElectron": t.n_electrons.astype(np.float64),
         "nMuon": t.n_muons.astype(np.float64),

@@ -6,6 +6,7 @@ all that reading needs; building an awkward array per basket and branch costs as
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import awkward as ak
 import numpy as np
 import numpy.typing as npt
+from numba import njit
 from uproot.interpretation.jagged import AsJagged
 from uproot.interpretation.numerical import AsDtype
 
@@ -52,23 +54,28 @@ def is_plain(branch: Any) -> bool:
     return _is_number(kind)
 
 
-def read_baskets(branch: Any, start: int, stop: int) -> Flat:
-    """Entries ``start`` to ``stop`` of a plain branch; only the baskets that hold some of them are read."""
+def read_baskets(branch: Any, start: int, stop: int, like: npt.NDArray[np.int64] | None = None) -> Flat:
+    """Entries ``start`` to ``stop`` of a plain branch; only the baskets that hold some of them are read.
+
+    Args:
+        branch: one number, or one list of numbers, per entry.
+        start: first entry.
+        stop: entry after the last.
+        like: offsets of a branch that should have the same lists; where it has, they are given back themselves.
+    """
     kind = branch.interpretation
     jagged = isinstance(kind, AsJagged)
     dtype, edges = (kind.content if jagged else kind).from_dtype, branch.entry_offsets
-    first, last = np.searchsorted(edges, start, "right") - 1, np.searchsorted(edges, stop, "left")
     values, ends = [], []
-    for i in range(int(first), int(last)):
+    for i in range(bisect.bisect_right(edges, start) - 1, bisect.bisect_left(edges, stop)):
         basket = branch.basket(i)
         window = slice(max(start - edges[i], 0), min(stop, edges[i + 1]) - edges[i])
         if jagged:
             places = basket.byte_offsets[window.start : window.stop + 1]
             ends.append(places)
             window = slice(places[0] // dtype.itemsize, places[-1] // dtype.itemsize)
-        # copied now: a basket let go at once lends its memory to the next, which is worth more than the copy
-        values.append(basket.data.view(dtype)[window].astype(dtype.newbyteorder("=")))
-    return Flat(_joined(values, dtype), _offsets(ends, dtype.itemsize) if jagged else None)
+        values.append(basket.data.view(dtype)[window])
+    return Flat(_joined(values, dtype), _offsets(ends, dtype.itemsize, like) if jagged else None)
 
 
 def _is_number(kind: Any) -> bool:
@@ -76,14 +83,19 @@ def _is_number(kind: Any) -> bool:
 
 
 def _joined(parts: Sequence[npt.NDArray[Any]], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    if len(parts) == 1:
-        return parts[0]
-    return np.concatenate(parts) if parts else np.zeros(0, dtype.newbyteorder("="))
+    """Copy the values of some baskets into one array, in the machine's byte order."""
+    native = dtype.newbyteorder("=")
+    return np.concatenate(parts, dtype=native) if parts else np.zeros(0, native)
 
 
-def _offsets(places: Sequence[npt.NDArray[np.int32]], itemsize: int) -> npt.NDArray[np.int64]:
+def _offsets(
+    places: Sequence[npt.NDArray[np.int32]], itemsize: int, like: npt.NDArray[np.int64] | None
+) -> npt.NDArray[np.int64]:
     """Join the byte offsets of some baskets, each of which begins where it likes, to offsets in values."""
-    offsets = np.zeros(1 + sum(len(part) - 1 for part in places), dtype=np.int64)
+    n = sum(len(part) - 1 for part in places)
+    if like is not None and len(like) == n + 1 and _agree(places, itemsize, like):
+        return like
+    offsets = np.zeros(n + 1, dtype=np.int64)
     shift, done = itemsize.bit_length() - 1, 0  # a shift: integers of the processor divide ten times slower
     for part in places:
         window = offsets[done + 1 : done + len(part)]
@@ -91,3 +103,21 @@ def _offsets(places: Sequence[npt.NDArray[np.int32]], itemsize: int) -> npt.NDAr
         window += offsets[done] - (part[0] >> shift)
         done += len(part) - 1
     return offsets
+
+
+def _agree(places: Sequence[npt.NDArray[np.int32]], itemsize: int, offsets: npt.NDArray[np.int64]) -> bool:
+    done = 0
+    for part in places:
+        if not _same_lists(part, itemsize, offsets[done : done + len(part)]):
+            return False
+        done += len(part) - 1
+    return True
+
+
+@njit(cache=True, nogil=True)
+def _same_lists(places: Any, itemsize: Any, offsets: Any) -> Any:
+    """Whether byte offsets and offsets in values make lists of the same lengths: one pass, nothing written."""
+    same, first = True, places[0] - offsets[0] * itemsize
+    for i in range(len(places)):
+        same &= places[i] - offsets[i] * itemsize == first
+    return same

@@ -19,7 +19,7 @@ from anomalon.sources.darkmachines_text import open_bytes
 from anomalon.sources.flat_fields import choose, event_table
 from anomalon.sources.flat_tables import HDF5, Part, describe, is_gzipped, open_table, ragged
 from anomalon.sources.mapping import FlatMapping, ObjectMapping
-from anomalon.sources.root import MAGIC, open_tables
+from anomalon.sources.root import MAGIC, table_names
 
 FORMAT = "flat"
 _MASS = {"electrons": M_ELECTRON, "muons": M_MUON}
@@ -246,9 +246,10 @@ def _is_flat(path: Path, head: bytes) -> bool:
 
 def _has_other_tree(path: Path) -> bool:
     try:
-        return "Events" not in open_tables(path)
+        names = table_names(path)
     except InputFileError:
         return False
+    return bool(names) and "Events" not in names
 
 
 def _is_csv(path: Path, head: bytes) -> bool:

@@ -137,7 +137,7 @@ class NanoAODSource:
                 raise InputFileError(f"{self.path}: {name}: {branch.n_events} of {n} events could be read")
             if branch.offsets is not None:
                 other, offsets = first.setdefault(name.partition("_")[0], (name, branch.offsets))
-                if not np.array_equal(offsets, branch.offsets):
+                if offsets is not branch.offsets and not np.array_equal(offsets, branch.offsets):
                     raise InputFileError(f"{self.path}: damaged: {name} and {other} have lists of different lengths")
 
     def _check_units(self, columns: Sequence[Column]) -> None:

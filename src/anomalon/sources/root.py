@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import uproot
 
 from anomalon.errors import AnomalonError, InputFileError
@@ -58,15 +60,34 @@ def open_tables(path: Path) -> dict[str, Any]:
         InputFileError: the file is damaged or holds neither.
     """
     with reading(path):
-        # a Path, not a string: uproot would split "a:b.root" at the colon
-        # no cache of arrays: events are read once, and 100 MB of what was read would stay in memory
-        file = uproot.open(path, handler=uproot.MemmapSource, array_cache=None)
-        names = file.classnames(recursive=False, cycle=False)
-        tables = {name: file[name] for name, kind in names.items() if kind == "TTree" or kind.endswith("RNTuple")}
+        file, names = _open(path)
+        tables = {name: file[name] for name in _tables_among(names)}
     if not tables:
         what = ", ".join(f"{name} ({kind})" for name, kind in names.items()) or "nothing"
         raise InputFileError(f"{path}: a ROOT file without a tree; it holds {what}")
     return tables
+
+
+def table_names(path: Path) -> list[str]:
+    """Names of the trees and RNTuples at the top of a ROOT file, none of which is read.
+
+    Raises:
+        InputFileError: the file is damaged.
+    """
+    with reading(path):
+        return _tables_among(_open(path)[1])
+
+
+def _open(path: Path) -> tuple[Any, dict[str, str]]:
+    """A ROOT file, and the class of each object at its top."""
+    # a Path, not a string: uproot would split "a:b.root" at the colon
+    # no cache of arrays: events are read once, and 100 MB of what was read would stay in memory
+    file = uproot.open(path, handler=uproot.MemmapSource, array_cache=None)
+    return file, file.classnames(recursive=False, cycle=False)
+
+
+def _tables_among(names: Mapping[str, str]) -> list[str]:
+    return [name for name, kind in names.items() if kind == "TTree" or kind.endswith("RNTuple")]
 
 
 def is_rntuple(table: Any) -> bool:
@@ -97,7 +118,19 @@ def read_flat(table: Any, names: Sequence[str], start: int, stop: int) -> dict[s
     read = {
         name: Flat.of(array) for name, array in (read_branches(table, others, start, stop) if others else {}).items()
     }
-    return read | {name: read_baskets(table[name], start, stop) for name in plain}
+    return read | _read_plain({name: table[name] for name in plain}, start, stop)
+
+
+def _read_plain(branches: Mapping[str, Any], start: int, stop: int) -> dict[str, Flat]:
+    """Read branches basket by basket; those whose lists have the same counter share their offsets."""
+    read: dict[str, Flat] = {}
+    offsets: dict[str, npt.NDArray[np.int64]] = {}
+    for name, branch in branches.items():
+        counter = "" if branch.count_leaf is None else branch.count_leaf.member("fName")
+        flat = read[name] = read_baskets(branch, start, stop, offsets.get(counter))
+        if counter and flat.offsets is not None:
+            offsets.setdefault(counter, flat.offsets)
+    return read
 
 
 def entry_ranges(table: Any, names: Sequence[str], chunk: int) -> Iterator[tuple[int, int]]:
