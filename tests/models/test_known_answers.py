@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from sklearn.decomposition import PCA
 
 from anomalon.errors import ConfigError
@@ -95,6 +96,38 @@ def test_the_autoencoders_explanation_adds_up_to_its_score() -> None:
     code = scorer.encode(values)
     assert code is not None
     assert code.shape == (200, 1)
+
+
+@pytest.mark.parametrize("error", ["mse", "smooth-l1", "mae"])
+def test_the_logarithmic_score_is_that_of_the_summed_error(error: str) -> None:
+    values = np.random.default_rng(4).normal(size=(200, 3)).astype(np.float32)
+    both = {"code": 1, "error": error, "training": {"epochs": 2}}
+    plain, logarithmic = (
+        Autoencoder(AutoencoderSettings.parse({**both, "scale": scale})).fit(values) for scale in ("mean", "log10-sum")
+    )
+    given = plain.reconstruct(values)
+    assert given is not None
+    size = np.abs(given.astype(np.float64) - values)
+    slow = {"mse": size**2, "mae": size, "smooth-l1": np.where(size < 1, 0.5 * size**2, size - 0.5)}[error]
+    np.testing.assert_allclose(plain.score(values), slow.mean(axis=1), rtol=1e-6)
+    np.testing.assert_allclose(logarithmic.score(values), np.log10(slow.sum(axis=1)), rtol=1e-6)
+    np.testing.assert_array_equal(logarithmic.explain(values), plain.explain(values))
+
+
+def test_a_perfect_reconstruction_has_a_finite_logarithmic_score() -> None:
+    settings = {"code": 1, "hidden": [], "scale": "log10-sum", "training": {"epochs": 1}}
+    scorer = Autoencoder(AutoencoderSettings.parse(settings)).fit(np.zeros((30, 2)))
+    for parameter in scorer.network.parameters():
+        torch.nn.init.zeros_(parameter)
+    assert scorer.score([[0.0, 0.0], [1.0, 3.0]]).tolist() == [-20.0, 1.0]
+
+
+def test_a_far_outlier_does_not_overflow_the_error() -> None:
+    values = np.random.default_rng(4).normal(size=(200, 3))
+    scorer = Autoencoder(AutoencoderSettings.parse({"training": {"epochs": 1}})).fit(values)
+    far = scorer.score(np.array([[1e6, 0, 0], [1e25, 0, 0]]))
+    assert np.isfinite(far).all()
+    assert far[0] < far[1]
 
 
 def test_the_autoencoders_validation_sample_decides_when_it_stops() -> None:

@@ -17,7 +17,10 @@ there. Trained networks stay far within variances of 2e-9 to 5e8, so no gradient
 class VariationalAutoencoder(nn.Module):
     """inputs - hidden - (mean, log variance) - sampled code - reversed hidden - inputs.
 
-    While it trains the code is drawn, z = mean + sqrt(variance) * noise; in evaluation mode it is the mean.
+    The forward pass draws the code, z = mean + sqrt(variance) * noise, for what training minimises is an expectation: a
+    validation loss at the mean would reward an encoder that ignores its own noise, and stop the training at once. In
+    evaluation mode the noise is always the same, so that the losses of two epochs can be compared. What is scored is
+    ``decode(encode(x))``, with the mean as the code and no noise at all.
 
     Args:
         n_inputs: number of inputs.
@@ -61,8 +64,12 @@ class VariationalAutoencoder(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Reconstruction (event, input), mean and log variance (event, code)."""
         mean, log_variance = self.posterior(x)
-        z = mean + (0.5 * log_variance).exp() * torch.randn_like(mean) if self.training else mean
+        z = mean + (0.5 * log_variance).exp() * self._noise(mean)
         return self.decode(z), mean, log_variance
+
+    def _noise(self, like: Tensor) -> Tensor:
+        generator = None if self.training else torch.Generator(like.device).manual_seed(0)
+        return torch.randn(like.shape, generator=generator, dtype=like.dtype, device=like.device)
 
 
 def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
