@@ -34,6 +34,7 @@ ORDER = """
     features
     batches
     streaming
+    scaling
     preprocessing
     networks
     training

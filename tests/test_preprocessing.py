@@ -197,6 +197,22 @@ def test_minmax_scales_the_training_background_to_one_and_knows_no_logarithm() -
     np.testing.assert_array_equal(fitted.transform(beyond), [[2, 1]])
 
 
+@pytest.mark.parametrize("mode", ["standard", "minmax"])
+def test_scales_of_complete_linear_columns_are_those_of_numpy(mode: str) -> None:
+    rng = np.random.default_rng(7)
+    values = np.stack([rng.normal(1e4, 1.0, 500), rng.exponential(1e-3, 500), np.full(500, 7.0)], 1).astype(np.float32)
+    weights = rng.normal(1, 2, 500)
+    features = Features(values, np.broadcast_to(np.True_, values.shape), ("a", "b", "c"))
+    fitted = Preprocessing(PreprocessingSettings.parse({"mode": mode})).fit(features, weights).to_dict()["fitted"]
+    exact, w = values.astype(np.float64), np.abs(weights)
+    mean = np.average(exact, axis=0, weights=w)
+    deviation = np.sqrt(np.average((exact - mean) ** 2, axis=0, weights=w))
+    width = exact.max(axis=0) - exact.min(axis=0)
+    centre, scale = (mean, deviation) if mode == "standard" else (exact.min(axis=0), width)
+    np.testing.assert_allclose(fitted["centre"], centre, rtol=1e-9)
+    np.testing.assert_allclose(fitted["scale"], np.where(width > 0, scale, 1.0), rtol=1e-6)
+
+
 @pytest.mark.parametrize("mode", ["standard", "raw", "minmax"])
 def test_the_compiled_passes_equal_a_plain_loop(mode: str) -> None:
     features, weights = some_features(50), np.random.default_rng(3).normal(1, 2, 50)

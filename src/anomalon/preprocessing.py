@@ -8,18 +8,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 from pydantic import Field
 
 from anomalon.config import Settings
 from anomalon.errors import ConfigError, ModelFileError, NotFittedError, TrainingError, suggest
 from anomalon.features.contract import Features
+from anomalon.scaling import (
+    ABSOLUTE_VALUE,
+    CURVED,
+    LINEAR,
+    LOG,
+    UNTOUCHED_VALUE,
+    Seen,
+    shift_and_scale,
+    treat_and_scale,
+)
 
 LOGARITHMIC = ("*pt", "*mass", "m_*", "mT*", "HT", "LT", "ST", "MET")
 """Names that are energies: steeply falling over orders of magnitude, so their logarithm is learned."""
@@ -33,8 +41,7 @@ _LARGEST_LOGARITHM = np.log(1e5)
 """No energy of a collision is above 100 TeV: a network that extrapolates further must not overflow."""
 
 Treatment = Literal["log", "absolute", "linear", "untouched"]
-_CODES: dict[Treatment, int] = {"linear": 0, "log": 1, "absolute": 2, "untouched": 3}
-_CURVED = (_CODES["log"], _CODES["absolute"])
+_CODES: dict[Treatment, int] = {"linear": LINEAR, "log": LOG, "absolute": ABSOLUTE_VALUE, "untouched": UNTOUCHED_VALUE}
 Patterns = tuple[str, ...]
 Floats = npt.NDArray[np.float64]
 
@@ -131,12 +138,12 @@ class Preprocessing:
             TrainingError: as :meth:`fit`.
             ConfigError: as :meth:`fit`.
         """
-        seen: _Seen | None = None
+        seen: Seen | None = None
         for features, weights in blocks:
             chosen = self.select(features)
             _check(chosen)
             w = np.ones(len(chosen)) if weights is None else np.abs(np.asarray(weights, dtype=np.float64))
-            part = _Seen.of(chosen, w, self._codes(chosen.names))
+            part = Seen.of(chosen, w, self._codes(chosen.names))
             seen = part if seen is None else seen.joined(part)
         if seen is None:
             raise TrainingError(_NO_EVENTS)
@@ -155,11 +162,11 @@ class Preprocessing:
         inputs = np.empty(chosen.values.shape, dtype=np.float32)
         codes, clip = self._codes(state.names), self.settings.clip
         centre, scale = np.asarray(state.centre), np.asarray(state.scale)
-        if chosen.complete and not np.isin(codes, _CURVED).any():
-            _shift_and_scale(chosen.values, centre, 1.0 / scale, clip, inputs)
+        if chosen.complete and not np.isin(codes, CURVED).any():
+            shift_and_scale(chosen.values, centre, 1.0 / scale, clip, inputs)
         else:
             fill = math.nan if self.settings.fill is None else self.settings.fill
-            _transform(chosen.values, chosen.mask, codes, np.stack([centre, scale]), (clip, fill), inputs)
+            treat_and_scale(chosen.values, chosen.mask, codes, np.stack([centre, scale]), (clip, fill), inputs)
         return inputs
 
     def within_training(self, inputs: npt.ArrayLike) -> Floats:
@@ -220,7 +227,7 @@ class Preprocessing:
             self._treatments = (names, codes)
         return self._treatments[1]
 
-    def _scales(self, seen: _Seen) -> _Fitted:
+    def _scales(self, seen: Seen) -> _Fitted:
         """Centre and scale of every input; a constant column has scale 1, a column without values centre 0."""
         s, codes = self.settings, self._codes(seen.names)
         if s.mode == "minmax":
@@ -238,118 +245,6 @@ class Preprocessing:
         spread = np.where(fixed, 1.0, seen.moments(1)[1])
         columns = {"centre": centre, "scale": scale, "spread": spread, "highest": highest}
         return _Fitted(names=seen.names, **{name: tuple(map(float, values)) for name, values in columns.items()})
-
-
-@dataclass(frozen=True)
-class _Seen:
-    """What blocks of events add up to, per column; index 0 stands for treated values, 1 for those in their own unit.
-
-    Attributes:
-        names: of the columns.
-        total: sums of |weight| where the value is present, shape (column,).
-        mean, squares: weighted means, and sums of |weight| (x - mean)^2, shape (2, column).
-        lowest, highest: of the treated values that are present, shape (column,).
-        present, missing: whether any value is, shape (column,).
-    """
-
-    names: tuple[str, ...]
-    total: Floats
-    mean: Floats
-    squares: Floats
-    lowest: Floats
-    highest: Floats
-    present: npt.NDArray[np.bool_]
-    missing: npt.NDArray[np.bool_]
-
-    @classmethod
-    def of(cls, features: Features, weights: Floats, codes: npt.NDArray[np.int8]) -> _Seen:
-        """Look at one block."""
-        total, mean, squares, lowest, highest = _sums(features.values, features.mask, weights, codes)
-        present, missing = np.isfinite(lowest), np.logical_not(np.all(features.mask, axis=0))
-        return cls(features.names, total, mean, squares, lowest, highest, present, np.asarray(missing))
-
-    def joined(self, other: _Seen) -> _Seen:
-        """Both blocks together. Ref: Chan, Golub, LeVeque, Am. Stat. 37 (1983) 242, eq. 2.1."""
-        total = self.total + other.total
-        share = np.divide(other.total, total, out=np.zeros_like(total), where=total > 0)
-        step = other.mean - self.mean
-        return _Seen(
-            self.names,
-            total,
-            self.mean + step * share,
-            self.squares + other.squares + step**2 * self.total * share,
-            np.minimum(self.lowest, other.lowest),
-            np.maximum(self.highest, other.highest),
-            self.present | other.present,
-            self.missing | other.missing,
-        )
-
-    def moments(self, which: int) -> tuple[Floats, Floats]:
-        """Weighted mean and standard deviation of every column; 0 and 1 without values, 1 where it is constant."""
-        there = self.total > 0
-        mean = np.where(there, self.mean[which], 0.0)
-        variance = np.divide(self.squares[which], self.total, out=np.zeros_like(self.total), where=there)
-        deviation = np.sqrt(variance)
-        return mean, np.where(deviation > 1e-6 * np.maximum(1.0, np.abs(mean)), deviation, 1.0)
-
-
-@njit(cache=True, nogil=True)
-def _treated(value: Any, code: Any) -> Any:
-    if code == 1:
-        return math.log1p(max(value, 0.0))
-    return abs(value) if code == 2 else value
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _transform(values: Any, mask: Any, codes: Any, scales: Any, guards: Any, inputs: Any) -> None:
-    """One pass over (event, column): treat, scale, clip and fill. ``guards`` is the clip and the fill value."""
-    clip, fill = guards
-    for i in range(values.shape[0]):
-        for k in range(values.shape[1]):
-            value = np.float64(values[i, k])
-            x = min(max((_treated(value, codes[k]) - scales[0, k]) / scales[1, k], -clip), clip)
-            x = x if math.isfinite(value) else math.nan
-            inputs[i, k] = x if mask[i, k] else fill
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _shift_and_scale(values: Any, centre: Any, inverse: Any, clip: Any, inputs: Any) -> None:
-    """The same where nothing is missing and no column is curved, written without branches: many times faster."""
-    for i in range(values.shape[0]):
-        for k in range(values.shape[1]):
-            value = np.float64(values[i, k])
-            x = (value - centre[k]) * inverse[k]
-            x = clip if x > clip else x
-            x = -clip if x < -clip else x
-            inputs[i, k] = x + (value - value)  # NaN where the value is infinite
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _sums(values: Any, mask: Any, weights: Any, codes: Any) -> Any:
-    """Two passes over a block: sums of weights and means first, then squares about the means; and the extremes."""
-    n, m = values.shape
-    total, mean, squares = np.zeros(m), np.zeros((2, m)), np.zeros((2, m))
-    lowest, highest = np.full(m, np.inf), np.full(m, -np.inf)
-    for i in range(n):
-        for k in range(m):
-            if mask[i, k]:
-                value = np.float64(values[i, k])
-                x = _treated(value, codes[k])
-                total[k] += weights[i]
-                mean[0, k] += weights[i] * x
-                mean[1, k] += weights[i] * value
-                lowest[k], highest[k] = min(lowest[k], x), max(highest[k], x)
-    for k in range(m):
-        if total[k] > 0:
-            mean[0, k] /= total[k]
-            mean[1, k] /= total[k]
-    for i in range(n):
-        for k in range(m):
-            if mask[i, k]:
-                value = np.float64(values[i, k])
-                squares[0, k] += weights[i] * (_treated(value, codes[k]) - mean[0, k]) ** 2
-                squares[1, k] += weights[i] * (value - mean[1, k]) ** 2
-    return total, mean, squares, lowest, highest
 
 
 def expand(patterns: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
