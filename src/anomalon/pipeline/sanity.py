@@ -97,7 +97,8 @@ class _Sample:
         seen = self.parts.features_of(detector, self.rows).select(detector.inputs)
         yield self._seen("shuffled features", "Features", detector, shuffled(seen, seed), scores=scores)
         if isinstance(feature_set, RapidityMassMatrix):
-            name = f"{100 * sanity.dummy_fraction:.0f} % of the rows and of the columns"
+            part = "All" if sanity.dummy_fraction == 1 else f"{100 * sanity.dummy_fraction:.0f} % of the"
+            name = f"{part} rows and columns"
             swapped = dummies(feature_set.matrix(seen.values), sanity.dummy_fraction, seed).reshape(seen.values.shape)
             swapped_features = Features(swapped, seen.mask, seen.names)
             yield self._seen("dummy events", name, detector, swapped_features, scores=scores, least=CLEAR)
@@ -121,7 +122,7 @@ class _Sample:
 def _left_out(search: SearchConfig, parts: Parts, retrain: Retrain) -> Iterator[Examined]:
     """One detector trained without each process, which then is the signal."""
     name = search.sanity.detector or search.main
-    settings = next(d for d in search.detector_settings() if d.name == name)
+    settings = _quicker(next(d for d in search.detector_settings() if d.name == name), search.sanity.epochs)
     background = np.flatnonzero(parts.where("background", TEST))
     for sample in left_out_samples(search, parts):
         values = parts.score(retrain(settings, sample))
@@ -129,6 +130,15 @@ def _left_out(search: SearchConfig, parts: Parts, retrain: Retrain) -> Iterator[
         pair = (Scored(values[others], parts.table.weight[others]), scored(values, parts, "background", TEST, sample))
         title = next(s.heading for s in search.samples if s.name == sample)
         yield _examined(("left-out process", title), name, others, pair, least=ANY_SEPARATION, seed=search.seed)
+
+
+def _quicker(settings: DetectorSettings, epochs: int | None) -> DetectorSettings:
+    """The detector with fewer epochs: it is compared with itself, and trained once per process."""
+    training = getattr(settings.scorer, "training", None)
+    if epochs is None or training is None or training.epochs <= epochs:
+        return settings
+    scorer = settings.scorer.model_copy(update={"training": training.model_copy(update={"epochs": epochs})})
+    return settings.model_copy(update={"scorer": scorer})
 
 
 def left_out_samples(search: SearchConfig, parts: Parts) -> list[str]:

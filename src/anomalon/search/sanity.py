@@ -30,6 +30,7 @@ class SanitySettings(Settings):
 
     Attributes:
         detector: name of the detector that is trained anew without each process; None takes the main one.
+        epochs: of these trainings, where the detector learns in epochs; None takes its own number.
         leave_out: samples to leave out one at a time; None takes every background with enough training events.
         leave_out_minimum: fewer training or test events of a process than this say nothing.
         pt_factors: on the pT of the leading electron and of the leading muon.
@@ -39,10 +40,11 @@ class SanitySettings(Settings):
     """
 
     detector: str | None = None
+    epochs: int | None = Field(default=10, ge=1)
     leave_out: tuple[str, ...] | None = None
     leave_out_minimum: int = Field(default=200, ge=20)
     pt_factors: tuple[float, ...] = Field(default=(1.5, 3.0, 5.0, 7.0, 10.0), min_length=1)
-    dummy_fraction: float = Field(default=0.5, gt=0, le=1)
+    dummy_fraction: float = Field(default=1.0, gt=0, le=1)
     events: int = Field(default=20_000, ge=100)
     pseudo_events: int = Field(default=20_000, ge=100)
 
