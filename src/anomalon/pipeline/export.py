@@ -150,8 +150,10 @@ class _Hdf5:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._file.close()
-        self._target.close()
+        try:
+            self._file.close()
+        finally:
+            self._target.close()
 
     def append(self, part: Table) -> None:
         columns = {"features": part.features.values, "mask": part.features.mask, "weight": part.weight}
@@ -195,6 +197,13 @@ class _Target(io.FileIO):
         except OSError as error:
             self._error = self._error or error
         return size
+
+    def truncate(self, size: int | None = None) -> int:
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self._error = self._error or error
+            return self.tell() if size is None else size
 
     def check(self) -> None:
         """Raise what could not be raised when it happened."""
