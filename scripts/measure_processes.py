@@ -2,6 +2,8 @@
 
 Cross sections come from the hard process alone, acceptances from events without multi-parton interactions, speeds from
 both, in CPU seconds of one core: python scripts/measure_processes.py [--processes] [--mixtures] [--missing] [NAME ...]
+After a new region --processes --missing measures the acceptances alone, after a new process of a mixture --mixtures
+--missing that process alone.
 """
 
 from __future__ import annotations
@@ -36,26 +38,34 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--processes", action="store_true")
     parser.add_argument("--mixtures", action="store_true")
-    parser.add_argument("--missing", action="store_true", help="keep what the table has of a mixture's processes")
+    parser.add_argument("--missing", action="store_true", help="keep what the table has, measure the rest")
     parser.add_argument("names", nargs="*")
     options = parser.parse_args()
     both = options.processes == options.mixtures
     for name, process in PROCESSES.items():
         if (both or options.processes) and name in (options.names or PROCESSES):
-            save("processes", name, measure_process(process))
+            save("processes", name, measure_process(process, known=read()["processes"] if options.missing else {}))
     for name, mixture in MIXTURES.items():
         if (both or options.mixtures) and name in (options.names or MIXTURES):
             save("mixtures", name, measure_mixture(mixture, known=read()["mixtures"] if options.missing else {}))
 
 
-def measure_process(process: Process) -> dict[str, Any]:
-    """Cross section, speeds and acceptances at the default parameters."""
+def measure_process(process: Process, known: dict[str, Any]) -> dict[str, Any]:
+    """Cross section, speeds and acceptances at the default parameters, but what is known.
+
+    Acceptances come from one sample: for a new region those of all regions are measured, the rest is kept.
+    """
+    old = known.get(process.name, {})
+    if set(old.get("acceptance", {})) == set(REGIONS):
+        return dict(old)
     settings = SimulationSettings(process=process, n_events=N_PROCESS, seed=SEED, mpi=False)
     blocks, rate_off = timed(settings)
     events = ak.concatenate([block.events for block in blocks])
     total = sum(block.sum_gen_weights for block in blocks)
     weight = weights(events)
     acceptance = {k: rounded(weight[r.passes(events)].sum() / total) for k, r in REGIONS.items()}
+    if old:
+        return {**old, "acceptance": acceptance}
     return hard_cross_section(process, settings) | {
         "rate_mpi_on": rate_mpi_on(settings),
         "rate_mpi_off": rounded(rate_off),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import awkward as ak
 import numpy as np
@@ -21,8 +22,15 @@ from anomalon.store import Store
 
 NAMES = {
     "trilepton", "dilepton-bjet", "dark-machines-1", "dark-machines-2a", "dark-machines-2b", "dark-machines-3",
-    "ttbar-vs-ttdm", "dijet-resonance",
+    "ttbar-vs-ttdm", "dijet-resonance", "atlas-3lepton", "atlas-2lepton",
 }  # fmt: skip
+
+CONTAINED = (
+    ("wz-all", "wz"), ("zz-all", "zz"), ("ww-all", "ww"), ("ttbar", "ttbar-2l"), ("w-jets", "w-jets-lnu"),
+    ("z-jets", "z-jets-ll"), ("z-jets", "z-jets-nunu"), ("higgs", "higgs-4l"), ("higgs", "higgs-ww"),
+    ("higgs", "higgs-diphoton"), ("vh", "wh-www"), ("drell-yan", "z-jets-ll"), ("w-lnu", "w-jets-lnu"),
+)  # fmt: skip
+"""A process and one that is part of it, from the caveats of the catalogue."""
 
 
 def measurement(
@@ -39,12 +47,12 @@ def measurement(
     )
 
 
-def by_hand(monkeypatch: pytest.MonkeyPatch, table: dict[str, MeasuredIngredient]) -> Mixture:
-    """A mixture of backgrounds with made-up measurements."""
+def by_hand(monkeypatch: pytest.MonkeyPatch, table: dict[str, MeasuredIngredient], **settings: Any) -> Mixture:
+    """A mixture with made-up measurements, of backgrounds unless said otherwise."""
     whole = Measured(generator="a test", processes={}, mixtures={"own": table})
     monkeypatch.setattr(mixtures, "measured", lambda: whole)
-    items = tuple(Ingredient(process=name) for name in table)
-    return Mixture(name="own", title="own", region="trilepton", ingredients=items, source="a test")
+    items = {"ingredients": tuple(Ingredient(process=name) for name in table)}
+    return Mixture(name="own", title="own", region="trilepton", source="a test", **(items | settings))
 
 
 def test_the_named_mixtures_are_there_and_measured() -> None:
@@ -97,6 +105,31 @@ def test_rare_backgrounds_and_those_never_seen_in_the_region_get_events(monkeypa
     table = {"wz": measurement(100.0), "zz": measurement(1e-6), "ww": measurement(1.0, 0.0, 0.0)}
     shares = by_hand(monkeypatch, table).shares()
     assert min(shares.values()) > 0.009
+
+
+def test_a_mixture_may_raise_the_share_of_rare_backgrounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = {"wz": measurement(100.0), "zz": measurement(1e-6)}
+    shares = by_hand(monkeypatch, table, least_background=0.25).shares()
+    assert shares == pytest.approx({"wz": 0.8, "zz": 0.2})
+
+
+def test_a_share_given_by_hand_is_kept_and_the_others_divide_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = {"wz": measurement(1.0), "zz": measurement(3.0), "ww": measurement(1e3), "c1n2": measurement(1.0)}
+    items = (
+        Ingredient(process="wz"),
+        Ingredient(process="ww", share=0.2),
+        Ingredient(process="zz"),
+        Ingredient(process="c1n2", role="signal"),
+    )
+    shares = by_hand(monkeypatch, table, ingredients=items, each_signal=0.1).shares()
+    assert shares == pytest.approx({"wz": 0.9 * 0.8 * 0.25, "ww": 0.9 * 0.2, "zz": 0.9 * 0.8 * 0.75, "c1n2": 0.1})
+
+
+def test_no_mixture_holds_a_process_beside_one_that_contains_it() -> None:
+    for mixture in MIXTURES.values():
+        names = {item.resolved.name for item in mixture.ingredients if item.role == "background"}
+        for whole, part in CONTAINED:
+            assert not {whole, part} <= names, f"{mixture.name}: {whole} contains {part}"
 
 
 def test_mistakes_are_answered_in_one_line() -> None:

@@ -6,8 +6,9 @@ adds (L sigma a)^2 / (n q) to the variance of the background; for a given sum of
 
     n proportional to sigma a / sqrt(q)                                              (Neyman allocation)
 
-Every background gets at least one per cent, so that rare ones are learnt too; every signal gets five per cent, all
-signals together at most thirty. Where no event of the measurement lay in the region, one is assumed.
+Every background gets at least one per cent, or what the mixture says, so that rare ones are learnt too; every signal
+gets five per cent, or what the mixture says, all signals together at most thirty. Where no event of the measurement
+lay in the region, one is assumed.
 Events are weighted by cross section, so that yields do not depend on these choices.
 """
 
@@ -18,23 +19,31 @@ import re
 from collections.abc import Mapping
 from typing import Literal
 
+from pydantic import Field
+
 from anomalon.config import Settings
 from anomalon.errors import ConfigError, UnknownNameError, suggest
 from anomalon.simulation.fakes import FakeSettings
 from anomalon.simulation.measured import MeasuredIngredient, measured
-from anomalon.simulation.process import BARRIOS, GARCIA_RUIZ, SENAS, TERRAZAS, Process
+from anomalon.simulation.process import BARRIOS, FRETTE, GARCIA_RUIZ, SENAS, TERRAZAS, Process
 from anomalon.simulation.processes import get_process
 from anomalon.simulation.regions import Region, get_region
 
-_LEAST_BACKGROUND = 0.01
-_EACH_SIGNAL, _ALL_SIGNALS = 0.05, 0.3
+_ALL_SIGNALS = 0.3
 
 
 class Ingredient(Settings):
-    """A process of a mixture, with its parameters in the name."""
+    """A process of a mixture, with its parameters in the name.
+
+    Attributes:
+        process: with its parameters.
+        role: background or signal.
+        share: part of the background's events, where the allocation would ask too much of a slow process.
+    """
 
     process: str
     role: Literal["background", "signal"] = "background"
+    share: float | None = Field(default=None, gt=0, lt=1)
 
     @property
     def resolved(self) -> Process:
@@ -62,6 +71,8 @@ class Mixture(Settings):
         detector: preset.
         skim_leptons: store only events with at least this many leptons.
         fakes: how jets turn into leptons.
+        least_background: part of the background's events that each process gets at least.
+        each_signal: part of the events that each signal gets.
         caveats: what is missing.
         source: where it comes from.
     """
@@ -73,6 +84,8 @@ class Mixture(Settings):
     detector: str = "cms"
     skim_leptons: int = 0
     fakes: FakeSettings = FakeSettings()
+    least_background: float = Field(default=0.01, ge=0, lt=1)
+    each_signal: float = Field(default=0.05, gt=0, lt=1)
     caveats: tuple[str, ...] = ()
     source: str
 
@@ -90,10 +103,16 @@ class Mixture(Settings):
         """Part of the events that each process gets, by the process' name; they add up to 1."""
         table = self.measured
         signals = [item.process for item in self.ingredients if item.role == "signal"]
-        each = min(_EACH_SIGNAL, _ALL_SIGNALS / max(len(signals), 1))
-        wanted = {i.process: _wanted(table[i.process]) for i in self.ingredients if i.role == "background"}
+        each = min(self.each_signal, _ALL_SIGNALS / max(len(signals), 1))
+        backgrounds = [item for item in self.ingredients if item.role == "background"]
+        fixed = {item.process: item.share for item in backgrounds if item.share is not None}
+        wanted = {item.process: _wanted(table[item.process]) for item in backgrounds if item.share is None}
         rest = 1.0 - each * len(signals)
-        return {k: rest * v for k, v in _with_floor(wanted, _LEAST_BACKGROUND).items()} | dict.fromkeys(signals, each)
+        return {
+            **{name: rest * share for name, share in fixed.items()},
+            **{k: rest * v for k, v in _with_floor(wanted, self.least_background, 1.0 - sum(fixed.values())).items()},
+            **dict.fromkeys(signals, each),
+        }
 
     def numbers(self, n_events: int) -> dict[str, int]:
         """Events to generate of each process, ``n_events`` together.
@@ -151,15 +170,15 @@ def _wanted(item: MeasuredIngredient) -> float:
     return item.cross_section_pb * item.acceptance / math.sqrt(item.effective)
 
 
-def _with_floor(wanted: Mapping[str, float], least: float) -> dict[str, float]:
+def _with_floor(wanted: Mapping[str, float], least: float, whole: float) -> dict[str, float]:
     total = sum(wanted.values())
     floored = {name: max(value / total, least) for name, value in wanted.items()}
-    return {name: value / sum(floored.values()) for name, value in floored.items()}
+    return {name: whole * value / sum(floored.values()) for name, value in floored.items()}
 
 
-def _mix(backgrounds: tuple[str, ...], signals: tuple[str, ...]) -> tuple[Ingredient, ...]:
+def _mix(backgrounds: tuple[str | Ingredient, ...], signals: tuple[str, ...]) -> tuple[Ingredient, ...]:
     return (
-        *(Ingredient(process=name) for name in backgrounds),
+        *(Ingredient(process=item) if isinstance(item, str) else item for item in backgrounds),
         *(Ingredient(process=name, role="signal") for name in signals),
     )
 
@@ -167,6 +186,9 @@ def _mix(backgrounds: tuple[str, ...], signals: tuple[str, ...]) -> tuple[Ingred
 _NO_LHE = "ttZ, ttW, tW and triboson are missing: PYTHIA does not have them"
 _SLICED = "processes start at the pT of their first slice: softer events rarely reach the region"
 _CHALLENGE = f"{GARCIA_RUIZ}; Dark Machines challenge (arXiv:2105.14027)"
+_Z_TAUTAU = Ingredient(process="z-tautau", share=0.01)
+_C1N2 = ("c1n2", "c1n2(m_c1n2=800,m_lsp=50)")
+_HIGGS_IN_PART = "of associated Higgs production only WH -> WWW, which stands for triboson, and ttH, for other top"
 _TTBAR_SLICES = ("ttbar(pt_max=200)", "ttbar(pt_min=200,bias=3)")
 _HARD_DIBOSONS = ("ww-all(pt_min=200,bias=3)", "wz-all(pt_min=200,bias=3)", "zz-all(pt_min=200,bias=3)")
 
@@ -290,6 +312,71 @@ MIXTURES: dict[str, Mixture] = {
             skim_leptons=2,
             caveats=("the mediator is scalar-like",),
             source=SENAS,
+        ),
+        Mixture(
+            name="atlas-3lepton",
+            title="three leptons and missing momentum, ATLAS",
+            region="atlas-3lepton",
+            ingredients=_mix(
+                (
+                    "drell-yan",
+                    _Z_TAUTAU,
+                    "ttbar-2l",
+                    "ww",
+                    "wz",
+                    "zz",
+                    "higgs-4l",
+                    "higgs-ww",
+                    "wh-www",
+                    Ingredient(process="tth", share=0.02),
+                ),
+                (*_C1N2, "wr-heavy-neutrino-3l"),
+            ),
+            detector="atlas",
+            skim_leptons=3,
+            fakes=FakeSettings(keep_real=False),
+            least_background=0.1,
+            each_signal=0.01,
+            caveats=(
+                _NO_LHE,
+                _HIGGS_IN_PART,
+                "tau channels of W and Z are left out: they would add about a fifth to WZ and a quarter to ZZ",
+                "W + jets and single top are left out: one prompt lepton, and at most one jet is taken for another",
+            ),
+            source=FRETTE,
+        ),
+        Mixture(
+            name="atlas-2lepton",
+            title="two leptons and missing momentum, ATLAS",
+            region="atlas-2lepton",
+            ingredients=_mix(
+                (
+                    "drell-yan",
+                    _Z_TAUTAU,
+                    "w-lnu",
+                    "ttbar-2l(taus=1)",
+                    "single-top-t",
+                    "single-top-s",
+                    "ww(taus=1)",
+                    "wz-all",
+                    "zz-all",
+                    "higgs-ww(taus=1)",
+                    "wh-www(taus=1)",
+                    "tth",
+                ),
+                (*_C1N2, "wr-heavy-neutrino"),
+            ),
+            detector="atlas",
+            skim_leptons=2,
+            least_background=0.02,
+            each_signal=0.03,
+            caveats=(
+                _NO_LHE,
+                _HIGGS_IN_PART,
+                "top pairs with one lepton and a jet taken for the second are left out",
+                "chargino-neutralino is the decay to three leptons of which one is lost: hadronic W and Z are left out",
+            ),
+            source=FRETTE,
         ),
         Mixture(
             name="dijet-resonance",

@@ -101,7 +101,12 @@ REGIONS: dict[str, Region] = {
         Region(name="dark-machines-2b", lepton_pt=(15, 15), lepton_eta_max=2.7, ht_min=50, met_min=50),
         Region(name="dark-machines-3", ht_min=600, met_min=100),
         Region(name="ttbar-vs-ttdm", lepton_pt=(20, 20), lepton_eta_max=2.4, n_bjets=2, jet_eta_max=3.0),
+        Region(name="atlas-3lepton", lepton_pt=(20, 20, 10)),
+        Region(name="atlas-2lepton", lepton_pt=(25, 25)),
         Region(name="dijet-resonance", jet_pt=(1200, 200), jet_pt_min=100, jet_eta_max=2.5),
     )
 }
-"""Every region by name. Dark Machines: arXiv:2105.14027, section 2.2.1; dilepton-bjet: Barrios 2022 (LIP)."""
+"""Every region by name.
+
+Dark Machines: arXiv:2105.14027, section 2.2.1; dilepton-bjet: Barrios 2022 (LIP); atlas: Frette 2023 (Oslo).
+"""
