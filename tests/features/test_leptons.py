@@ -131,11 +131,15 @@ def test_jets_that_count_follow_the_settings() -> None:
         assert feature_set(2, **settings).transform(events).column("HT")[0] == ht
 
 
-def test_a_broken_lepton_makes_no_z_candidate_and_is_seen() -> None:
-    row = {"muons": [lepton(50), lepton(40, -1, eta=0.1, phi=math.nan), lepton(30, 1)]}
-    made = feature_set(3).transform(Events.from_dicts([row]))
-    assert not made.mask[0, made.index("m_Z")]
-    assert not made.usable()[0]
+def test_a_broken_lepton_is_seen_and_never_stands_in_for_a_real_pair() -> None:
+    broken, pair = lepton(50, phi=math.nan), [lepton(40, -1, eta=0.1), lepton(30, phi=2.5)]
+    made = feature_set(3).transform(
+        Events.from_dicts([{"muons": [broken, *pair]}, {"muons": [broken, pair[0], broken]}])
+    )
+    whole = feature_set(2).transform(Events.from_dicts([{"muons": pair}]))
+    assert made.mask[:, made.index("m_Z")].tolist() == [True, False]
+    assert made.column("m_Z")[0] == pytest.approx(whole.column("m_ll")[0])
+    assert not made.usable().any()
 
 
 @pytest.mark.parametrize("count", sorted(SELECTIONS))
