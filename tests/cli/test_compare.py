@@ -112,7 +112,7 @@ MISTAKES = {
         "no process or sample 'othr' in the stores; did you mean",
     ),
     "unknown variation": (["-v", "met.pt", "--variation", "fakeLeft"], "no weight variation 'fakeLeft'"),
-    "unknown set": (["--set", "tripleton"], "no feature set 'tripleton'; did you mean 'trilepton'?"),
+    "unknown set": (["--set", "tripleton"], "no feature set 'tripleton'; did you mean 'trilepton'"),
 }
 
 

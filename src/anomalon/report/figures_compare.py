@@ -13,6 +13,7 @@ from typing import Any
 import hist
 import matplotlib as mpl
 import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.stats import chi2
@@ -253,7 +254,7 @@ def _draw_main(axes: Axes, comparison: Comparison, what: Label) -> None:
         )  # fmt: skip
     for data in comparison.of_role("data"):
         low, high = garwood(data.values)
-        seen = np.where(data.values > 0, data.values, np.nan)
+        seen = np.where(_telling(data.values, total), data.values, np.nan)
         mplhep.histplot(
             seen, bins=edges, yerr=[low, high], histtype="errorbar", ax=axes, color=INK, label=data.label, ms=8, lw=1.2
         )
@@ -267,8 +268,8 @@ def _draw_main(axes: Axes, comparison: Comparison, what: Label) -> None:
 def _scale_y(axes: Axes, comparison: Comparison, what: Label) -> None:
     tops = [p.values.max(initial=0) for p in comparison.of_role("signal")]
     tops += [(p.values + garwood(p.values)[1]).max(initial=0) for p in comparison.of_role("data") if p.raw]
-    total, _ = comparison.background()
-    top = max(float(total.max(initial=0)), *map(float, tops), 0.0) or 1.0
+    total, variance = comparison.background()
+    top = max(float((total + np.sqrt(variance)).max(initial=0)), *map(float, tops), 0.0) or 1.0
     shown = np.concatenate([total, *(p.values for p in comparison.processes)])
     positive = shown[shown > 0]
     if what.kind in LOG_KINDS and len(positive) and top > 30 * positive.min():
@@ -312,21 +313,28 @@ def _draw_ratio(axes: Axes, comparison: Comparison) -> None:
     reach = 0.5
     for data in comparison.of_role("data"):
         low, high = garwood(data.values)
-        seen = good & (data.values > 0)
+        seen = good & _telling(data.values, total)
         ratio = np.where(seen, data.values / safe, np.nan)
         errors = np.array([low, high])[:, seen] / safe[seen]
         axes.errorbar(centres[seen], ratio[seen], errors, fmt="o", ms=5, lw=1.2, color=INK)
         off = np.abs(ratio[seen] - 1)
         reach = max(reach, min(1.0, float(np.quantile(off, 0.8)) * 1.3)) if len(off) else reach
-        _arrows(axes, centres[seen], ratio[seen], 1 + reach)
+        _arrows(axes, centres[seen], ratio[seen], reach)
     axes.set_ylim(1 - reach * 1.02, 1 + reach * 1.02)
+    axes.yaxis.set_major_locator(mpl.ticker.MaxNLocator(4, prune="upper"))  # the panel above has its 0 there
     axes.set_ylabel("Data / bkg.", loc="center")
 
 
-def _arrows(axes: Axes, centres: Floats, ratio: Floats, top: float) -> None:
-    """Mark points that lie above the panel."""
-    out = centres[ratio > top]
-    axes.plot(out, np.full(len(out), top - 0.06 * (top - 1)), marker="^", ls="", ms=7, color=INK, clip_on=False)
+def _telling(counts: Floats, expected: Floats) -> npt.NDArray[np.bool_]:
+    """Bins whose data is drawn: those with an event, and empty ones where more than their interval is expected."""
+    return np.asarray((counts > 0) | (garwood(counts)[1] < expected), dtype=np.bool_)
+
+
+def _arrows(axes: Axes, centres: Floats, ratio: Floats, reach: float) -> None:
+    """Mark points that lie above or below the panel, which shows 1 - reach to 1 + reach."""
+    for marker, side, out in (("^", 1, ratio > 1 + reach), ("v", -1, ratio < 1 - reach)):
+        height = 1 + side * 0.95 * reach
+        axes.plot(centres[out], np.full(out.sum(), height), marker=marker, ls="", ms=7, color=INK, clip_on=False)
 
 
 def _finish_axis(axes: Axes, what: Label) -> None:
