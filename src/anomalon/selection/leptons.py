@@ -59,8 +59,13 @@ class LeptonSelection(Settings):
         m_ll_min: mass in GeV that the two leading leptons must exceed.
         met_min: missing transverse momentum in GeV that must be exceeded.
 
-    >>> LeptonSelection(count=2, pt_min=(25, 25), m_ll_min=70).words
-    'exactly 2 leptons, pT > 25/25 GeV, m_ll > 70 GeV'
+    >>> muons = [{"pt": 40, "eta": 0, "phi": 0, "charge": 1}, {"pt": 40, "eta": 0, "phi": 3, "charge": -1}]
+    >>> for cut, passed in LeptonSelection(count=2, pt_min=(25, 25)).steps(Events.from_dicts([{"muons": muons}])):
+    ...     print(cut, passed)
+    all events [ True]
+    2 leptons, pT > 10 GeV, |eta| < 2.5 [ True]
+    no other lepton [ True]
+    pT > 25/25 GeV [ True]
     """
 
     kind: Literal["leptons"] = "leptons"
