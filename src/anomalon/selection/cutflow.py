@@ -119,10 +119,10 @@ def apply(selection: Selection, events: Events, luminosity: float | None = None)
     """
     steps = selection.steps(events)
     weights = events.weights(luminosity)
-    counts = {
-        name: tuple(Count.of(weights[mask & events.of_process(name)]) for _, mask in steps)
-        for name in dict.fromkeys(sample.process for sample in events.samples)
-    }
+    counts = {}
+    for name in dict.fromkeys(sample.process for sample in events.samples):
+        own = events.of_process(name)
+        counts[name] = tuple(Count.of(weights[mask & own]) for _, mask in steps)
     return Selected(events[steps[-1][1]], Cutflow(tuple(name for name, _ in steps), counts))
 
 
