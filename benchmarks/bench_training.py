@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from anomalon.models.autoencoder import AutoencoderSettings
+from anomalon.models.detector import DetectorSettings
 from anomalon.networks.dense import DenseAutoencoder
 from anomalon.training import TrainingSettings, train
 
@@ -23,8 +25,14 @@ BATCH = 1024
 EPOCHS = 3
 ROUNDS = 5
 TINY = {"n_inputs": 5, "hidden": (64, 32), "code": 16, "activation": "selu", "batch_norm": True}
-LARGE = {"n_inputs": 529, "hidden": (450, 300, 200), "code": 150, "activation": "selu"}
-EVENTS = {"tiny": 65_536, "large": 8_192}
+FRETTE2023 = AutoencoderSettings.model_validate(DetectorSettings.parse("frette2023-ae-large").scorer.model_dump())
+LARGE = {
+    "n_inputs": 529,
+    "hidden": FRETTE2023.hidden,
+    "code": FRETTE2023.code,
+    "activation": FRETTE2023.acting(code=FRETTE2023.code_activation),
+}
+EVENTS = {"tiny": 65_536, "frette2023-ae-large": 8_192}
 
 Values = np.ndarray[Any, np.dtype[np.float32]]
 TrainingLoop = Callable[[nn.Module, Values], None]
@@ -35,7 +43,7 @@ def run() -> list[dict[str, Any]]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        return [row for name, shape in (("tiny", TINY), ("large", LARGE)) for row in compare(name, shape)]
+        return [row for name, shape in (("tiny", TINY), ("frette2023-ae-large", LARGE)) for row in compare(name, shape)]
     finally:
         torch.set_num_threads(threads)
 
