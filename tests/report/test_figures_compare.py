@@ -56,3 +56,9 @@ def test_the_highest_tick_of_the_ratio_leaves_room_for_the_zero_above_it() -> No
     ticks = [tick for tick in axes.get_yticks() if low <= tick <= high]
     assert len(ticks) >= 2
     assert max(ticks) < high - 0.1 * (high - low)
+
+
+def test_the_ratio_has_a_tick_at_one() -> None:
+    for last in (1, 60, 100, 130, 300):
+        axes = figure_of([100, 100, 100, 100], [100, 80, 100, last]).axes[1]
+        assert np.isclose(axes.get_yticks(), 1.0).any()

@@ -321,7 +321,9 @@ def _draw_ratio(axes: Axes, comparison: Comparison) -> None:
         reach = max(reach, min(1.0, float(np.quantile(off, 0.8)) * 1.3)) if len(off) else reach
         _arrows(axes, centres[seen], ratio[seen], reach)
     axes.set_ylim(1 - reach * 1.02, 1 + reach * 1.02)
-    axes.yaxis.set_major_locator(mpl.ticker.MaxNLocator(4, prune="upper"))  # the panel above has its 0 there
+    axes.yaxis.set_major_locator(
+        mpl.ticker.MaxNLocator(5, steps=(1, 5, 10), prune="upper")
+    )  # the panel above has its 0 there
     axes.set_ylabel("Data / bkg.", loc="center")
 
 
