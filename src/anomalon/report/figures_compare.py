@@ -321,9 +321,8 @@ def _draw_ratio(axes: Axes, comparison: Comparison) -> None:
         reach = max(reach, min(1.0, float(np.quantile(off, 0.8)) * 1.3)) if len(off) else reach
         _arrows(axes, centres[seen], ratio[seen], reach)
     axes.set_ylim(1 - reach * 1.02, 1 + reach * 1.02)
-    axes.yaxis.set_major_locator(
-        mpl.ticker.MaxNLocator(5, steps=(1, 5, 10), prune="upper")
-    )  # the panel above has its 0 there
+    # the panel above has its 0 at the upper end
+    axes.set_yticks([tick for tick in (0.0, 0.5, 1.0, 1.5) if -reach <= tick - 1 <= 0.8 * reach])
     axes.set_ylabel("Data / bkg.", loc="center")
 
 
