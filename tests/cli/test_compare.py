@@ -10,6 +10,7 @@ import pytest
 
 from anomalon.cli import main
 from anomalon.events import Events, Sample
+from anomalon.features import RapidityMassMatrix
 from anomalon.store import Store, StoreWriter
 
 SIGNED = Sample(name="signed", process="signed", cross_section_pb=0.1, sum_gen_weights=40.0)
@@ -138,3 +139,40 @@ def test_samples_with_and_without_normalisation_are_not_mixed(stores, tmp_path, 
     bare = write(tmp_path / "bare", [{"event": 1}], Sample(name="bare", process="bare"))
     assert run("compare", stores[0], bare, "-v", "met.pt", "-o", tmp_path / "p") == 2
     assert "sample 'bare' has no cross section" in capsys.readouterr().err
+
+
+def test_a_comma_inside_brackets_does_not_end_a_name(stores, tmp_path):
+    names = "m(jet1,jet2), met.pt,h(jet1,jet2)"
+    assert run("compare", stores[0], "--set", "rmm", "-v", names, "-o", tmp_path / "plots") == 0
+    assert set(json.loads((tmp_path / "plots" / "comparison.json").read_text())["variables"]) == {
+        "m(jet1,jet2)", "met.pt", "h(jet1,jet2)",
+    }  # fmt: skip
+
+
+def test_mean_matrices_are_weighted_and_drawn_for_every_process(stores, tmp_path):
+    output = tmp_path / "matrices"
+    assert run("compare", *stores[:2], "--set", "rmm", "--matrices", "-o", output) == 0
+    kinds = ("mean.png", "mean.pdf", "event.png", "event.pdf")
+    drawn = {f"{process}_{kind}" for process in ("signed", "other") for kind in kinds}
+    assert {p.name for p in output.iterdir()} == {"comparison.json", *drawn}
+    events = Store(stores[0]).load()
+    cells = RapidityMassMatrix().transform(events).values.reshape(-1, 23, 23)
+    found = json.loads((output / "comparison.json").read_text())["processes"]["signed"]
+    np.testing.assert_allclose(found["mean"], np.average(cells, axis=0, weights=events.weights(None)), rtol=1e-6)
+    assert found["events"] == 100
+    assert run("compare", stores[0], "--set", "rmm", "--matrices", "-o", output, "--overwrite") == 0
+    assert not (output / "other_mean.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "feature set 'trilepton' has no matrices; add --set rmm"),
+        (["--set", "rmm", "-v", "MET"], "leave out variables"),
+        (["--set", "rmm", "--signal", "other"], "leave out variables, roles"),
+    ],
+)
+def test_matrices_take_no_variables_and_need_their_set(options, message, stores, tmp_path, capsys):
+    assert run("compare", stores[0], "--matrices", *options, "-o", tmp_path / "x") == 2
+    assert message in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

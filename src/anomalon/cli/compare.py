@@ -35,6 +35,12 @@ def compare(
     signal: Annotated[str | None, typer.Option(help="Processes to overlay, by commas.")] = None,
     data: Annotated[str | None, typer.Option(help="Processes to draw as points, by commas.")] = None,
     set_: Annotated[str, typer.Option("--set", help="The feature set.")] = "trilepton",
+    matrices: Annotated[
+        bool,
+        typer.Option(
+            "--matrices", help="With --set rmm: draw each process's mean rapidity-mass matrix, and one event's."
+        ),
+    ] = False,
     selected: Annotated[bool, typer.Option("--selected", help="Only events of the trilepton selection.")] = False,
     luminosity: Annotated[float, typer.Option(help="Luminosity of the yields, fb^-1.")] = 140.0,
     variation: Annotated[str | None, typer.Option(help="A varied weight, such as fakeUp.")] = None,
@@ -70,6 +76,11 @@ def compare(
         for role, text in (("background", background), ("signal", signal), ("data", data))
         for name in _names(text)
     }
+    if matrices:
+        _draw_matrices(
+            samples, set_, options, output, overwrite=overwrite, json=json, other=bool(roles or variables or variation)
+        )
+        return
     compared = _compare(samples, _names(variables), set_, roles, options)  # type: ignore[arg-type]
     write_comparison(compared, output, options, overwrite=overwrite)
     if json:
@@ -97,6 +108,31 @@ def _compare(
         )
     with listener() as shown:
         return compare_search(samples[0], names or None, options, progress=shown)
+
+
+def _draw_matrices(
+    samples: list[str], set_: str, options: CompareOptions, output: Path, *, overwrite: bool, json: bool, other: bool
+) -> None:
+    from anomalon import features
+    from anomalon.errors import ConfigError
+    from anomalon.pipeline.compare_run import is_search
+    from anomalon.pipeline.matrices import mean_matrices, write_matrices
+
+    chosen = features.get(set_)
+    if not isinstance(chosen, features.RapidityMassMatrix):
+        raise ConfigError(f"--matrices: feature set '{set_}' has no matrices; add --set rmm")
+    if other or any(is_search(path) for path in samples):
+        raise ConfigError("--matrices draws stores and event files: leave out variables, roles, variations and runs")
+    with progress("averaging") as report:
+        found = mean_matrices(samples, chosen, options, report)
+    values = write_matrices(found, chosen, output, overwrite=overwrite)
+    if json:
+        print_json(values)
+        return
+    for matrix in found:
+        left_out = f", {matrix.not_finite:,} left out as not finite" if matrix.not_finite else ""
+        console().print(f"{matrix.process}: {matrix.events:,} events{left_out}", markup=False, highlight=False)
+    console().print(f"{len(found)} processes drawn: {output}", markup=False, highlight=False)
 
 
 def _names(text: str | None) -> tuple[str, ...]:

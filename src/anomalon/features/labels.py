@@ -131,11 +131,8 @@ def _cell_label(match: re.Match[str]) -> Label:
     pairs = [(_OBJECTS[thing.rstrip(digits)], thing.lstrip(ascii_lowercase)) for thing in objects]
     symbol += f"({', '.join(f'{tex}_{{{rank}}}' for (tex, _), rank in pairs)})"
     words += " " + " and ".join(f"{plain} {rank}" for (_, plain), rank in pairs)
-    in_sqrt_s = kind == "energy" and match["what"] != "h" and not match["gev"]
-    unit = "GeV" if match["gev"] else ""
-    if in_sqrt_s:
-        symbol, words = symbol + r"/\sqrt{s}", f"{words} / √s"
-    return Label(f"${symbol}$", unit, words, kind)
+    is_energy = match["what"] not in ("h", "deT")
+    return Label(f"${symbol}$", "GeV" if match["gev"] else "√s" if is_energy else "", words, kind)
 
 
 def _channel_label(what: str | None, tex: str, plain: str) -> Label:

@@ -8,11 +8,13 @@ import re
 import secrets
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from matplotlib.figure import Figure
 
 import anomalon
 from anomalon.errors import EmptySelectionError, InvalidEventsError, OutputExistsError, UnknownNameError, suggest
@@ -258,27 +260,42 @@ def write_comparison(compared: Compared, output: Path, options: CompareOptions, 
     Raises:
         OutputExistsError: the folder is there and ``overwrite`` is off, or it is no comparison.
     """
-    check_free(output, overwrite=overwrite)
-    partial = output.with_name(f".{output.name}.{secrets.token_hex(4)}.partial")
-    partial.mkdir(parents=True)
-    try:
+    with new_folder(output, overwrite=overwrite) as partial:
         for comparison in compared.comparisons:
             figure = comparison_figure(_for_eyes(comparison, options), compared.heading)
-            name = partial / file_name(comparison.name)
-            name.with_name(f"{name.name}.png").write_bytes(to_png(figure))
-            name.with_name(f"{name.name}.pdf").write_bytes(to_pdf(figure))
+            write_figure(partial / file_name(comparison.name), figure)
         with (partial / "yields.csv").open("w", newline="", encoding="utf-8") as file:
             table = csv.writer(file)
             table.writerow(["process", "role", "raw", "events", "error"])
             table.writerows([y.process, y.role, y.raw, repr(y.events), repr(y.error)] for y in compared.yields)
         text = json.dumps(compared.to_dict(), indent=1, allow_nan=False)
         (partial / RESULT).write_text(text + "\n", encoding="utf-8")
+    return output
+
+
+@contextmanager
+def new_folder(output: Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """A temporary folder that gets its name when it is complete, and is removed otherwise.
+
+    Raises:
+        OutputExistsError: as :func:`check_free`.
+    """
+    check_free(output, overwrite=overwrite)
+    partial = output.with_name(f".{output.name}.{secrets.token_hex(4)}.partial")
+    partial.mkdir(parents=True)
+    try:
+        yield partial
         if output.exists():
             shutil.rmtree(output)
         partial.rename(output)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return output
+
+
+def write_figure(path: Path, figure: Figure) -> None:
+    """Write ``path.png`` and ``path.pdf``."""
+    path.with_name(f"{path.name}.png").write_bytes(to_png(figure))
+    path.with_name(f"{path.name}.pdf").write_bytes(to_pdf(figure))
 
 
 def check_free(output: Path, *, overwrite: bool) -> None:
