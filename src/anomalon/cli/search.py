@@ -70,7 +70,8 @@ def _summarise(results: SearchResults, output: Path) -> None:
     from anomalon.report import rich_table
 
     out = console()
-    out.print(rich_table(results))
+    if results.evaluations:
+        out.print(rich_table(results))
     for line in results.headline:
         out.print(f"- {line}", markup=False, highlight=False)
     for check in results.sanity:

@@ -51,7 +51,7 @@ def compare_search(
 
     Raises:
         UnknownNameError: no such feature.
-        ConfigError: a name is a column of the events, which a search does not keep.
+        ConfigError: a name is a column of the events, which a search does not keep; collision data without a run.
     """
     run = RunDirectory(Path(path))
     search = run.config() if run.finished else SearchConfig.load(path)
@@ -63,6 +63,8 @@ def compare_search(
             )
     if not run.finished:
         search = search.model_copy(update={"samples": tuple(s for s in search.samples if s.role != "data")})
+    if not search.samples:
+        raise ConfigError(f"{path}: collision data is compared from a finished run; give its run directory")
     stages = StageCache(cache or Path(path).parent / CACHE)
     selected = select_samples(search, stages, progress or Silent(), {})
     shown = _Shown.of(run) if run.finished else None

@@ -19,10 +19,17 @@ from anomalon.models.presets import with_preset
 from anomalon.pipeline.sample_configuration import OneLine, SampleConfig, check_simulated_once, safe_name
 from anomalon.preprocessing import expand
 from anomalon.search.evaluation import BEST_VARIABLE, MET_ALONE, SUPERVISED
+from anomalon.search.results import Background, Role, background_role
 from anomalon.search.sanity import SanitySettings
 from anomalon.selection import AnySelection, TrileptonSelection
 from anomalon.simulation import FakeSettings, SimulationSettings, get_process
 from anomalon.simulation.presets import get_detector
+
+_ADVICE = {
+    "background": " (or background: data, with which collision data is its own background)",
+    "data": " with background: data",
+}
+"""What to do without a sample of a role."""
 
 
 class SimulationConfig(Settings):
@@ -81,11 +88,16 @@ class ReportConfig(Settings):
 
 
 class SearchConfig(Settings):
-    """A whole search; see ``anomalon init`` for a commented example."""
+    """A whole search; see ``anomalon init`` for a commented example.
+
+    ``background`` says what the detectors learn from: simulated samples of role background, or the collision data
+    itself, which then is its own background.
+    """
 
     title: OneLine = "Search for anomalous events"
     luminosity_fb: float = Field(default=DEFAULT_LUMINOSITY, gt=0)
     seed: int = Field(default=1, ge=0, lt=2**31)
+    background: Background = "simulation"
     samples: tuple[SampleConfig, ...]
     simulation: SimulationConfig = SimulationConfig()
     selection: AnySelection = TrileptonSelection()
@@ -141,9 +153,7 @@ class SearchConfig(Settings):
         names = [d.name for d in self.detector_settings()]
         _unique("detector", names)
         self._check_inputs()
-        for role in ("background", "signal"):
-            if not any(s.role == role for s in self.samples):
-                raise ConfigError(f"samples: no sample has role {role}; a search needs at least one")
+        self._check_roles()
         for key, name in (("main_detector", self.main_detector), ("sanity.detector", self.sanity.detector)):
             if name is not None and name not in names:
                 raise ConfigError(f"{key}: no detector '{name}'; {suggest(name, names)}")
@@ -152,6 +162,26 @@ class SearchConfig(Settings):
             if name not in backgrounds:
                 raise ConfigError(f"sanity.leave_out: no background sample '{name}'; {suggest(name, backgrounds)}")
         return self
+
+    def _check_roles(self) -> None:
+        """Refuse a search without background, and one whose data is its own background beside simulated ones."""
+        needed: tuple[Role, ...] = ("background", "signal") if self.background == "simulation" else ("data",)
+        for role in needed:
+            if not any(s.role == role for s in self.samples):
+                raise ConfigError(
+                    f"samples: no sample has role {role}; a search needs at least one{_ADVICE.get(role, '')}"
+                )
+        for sample in self.samples:
+            if self.background == "data" and sample.role == "background":
+                raise ConfigError(
+                    f"sample '{sample.name}': role background, but the search says background: data, so that the data "
+                    "is its own background; leave the sample out, or give background: simulation"
+                )
+
+    @property
+    def background_role(self) -> Role:
+        """Role of the samples that the detectors learn from."""
+        return background_role(self.background)
 
     def _check_inputs(self) -> None:
         """Refuse inputs that the features do not have, before anything is simulated or read."""

@@ -78,7 +78,7 @@ def score(detectors: Sequence[Detector], parts: Parts, search: SearchConfig, sta
         values = by_detector[detector.name]
         cut = fix_threshold(scored(values, parts, "background", VALIDATION), search.threshold_quantile)
         detector.threshold = cut
-        test = scored(values, parts, "background", TEST)
+        test = None if state.hides_background else scored(values, parts, "background", TEST)
         thresholds[detector.name] = describe_threshold(cut, search.threshold_quantile, test)
     main = search.main
     shown = handed_out(by_detector[main], thresholds[main].value, parts.table.is_data, state)
@@ -90,6 +90,15 @@ def scored(values: Floats, parts: Parts, role: Role, part: int, sample: str | No
     """Scores and weights of the usable events with a role in a part of the split."""
     where = parts.where(role, part, sample)
     return Scored(values[where], parts.table.weight[where])
+
+
+def evaluate_all(scores: Scores, supervised: dict[str, Floats], parts: Parts, seed: int) -> list[Evaluation]:
+    """Detectors, the best single variable and the supervised bound against every signal."""
+    return [
+        *evaluate_detectors(scores, parts, seed),
+        *evaluate_best_variable(parts, seed),
+        *evaluate_supervised(supervised, parts, seed),
+    ]
 
 
 def evaluate_detectors(scores: Scores, parts: Parts, seed: int) -> list[Evaluation]:
@@ -142,13 +151,16 @@ def signal_names(parts: Parts) -> tuple[str, ...]:
 
 
 def flagged_processes(scores: Scores, parts: Parts, search: SearchConfig, state: Blinding) -> list[FlaggedProcess]:
-    """Events above the main threshold by process; simulated processes on test events only, scaled to the whole."""
+    """Events above the main threshold by process; what is trained on and signals on test events only.
+
+    Yields of simulation are scaled to the whole.
+    """
     weight = parts.test_weight()
     expected = {s.name for s in parts.table.samples if is_normalised(s) and not s.is_data}
     rows = []
     for sample in search.samples:
         own = parts.table.sample_name == sample.name
-        tested = own & parts.usable & ((parts.split == TEST) | (sample.role == "data"))
+        tested = own & parts.usable & ((parts.split == TEST) | (parts.role == "data"))
         if sample.role == "data" and state.applies:
             continue
         above = tested & scores.flagged
@@ -170,7 +182,7 @@ def list_candidates(scores: Scores, detector: Detector, parts: Parts, n: int) ->
     allowed = scores.shown & ((parts.split == TEST) | (parts.role == "data"))
     chosen = top(scores.score, allowed, n)
     background = scored(scores.score, parts, "background", TEST)
-    table = parts.table[chosen]
+    table, role = parts.table[chosen], parts.configured_role[chosen]
     seen = parts.features_of(detector, chosen)
     inputs, shares = seen.select(detector.inputs), detector.explain(seen)
     return [
@@ -181,7 +193,7 @@ def list_candidates(scores: Scores, detector: Detector, parts: Parts, n: int) ->
             event=int(table.ids.event[k]),
             sample=str(table.sample_name[k]),
             process=str(table.process[k]),
-            role=str(parts.role[i]),  # type: ignore[arg-type]
+            role=str(role[k]),  # type: ignore[arg-type]
             weight=None if table.is_data[k] else float(table.weight[k]),
             score=float(scores.score[i]),
             background_fraction_above=background_fraction_above(float(scores.score[i]), background),

@@ -28,7 +28,9 @@ def draw(
     """Draw the figures of a search one after the other."""
     order = np.flatnonzero(scores.shown & parts.usable)
     tested = (parts.split[order] == TEST) | (parts.role[order] == "data")
-    weights = np.where(parts.split[order] == TEST, parts.test_weight()[order], parts.table.weight[order])
+    # Data that is its own background is counted in its test part: signals beside it are those of the test part, too.
+    scaled = (parts.split[order] == TEST) & (search.background == "simulation")
+    weights = np.where(scaled, parts.test_weight()[order], parts.table.weight[order])
     data = FigureData(
         features=parts.table.features[order],
         processes=parts.table.process[order],

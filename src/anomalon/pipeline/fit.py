@@ -48,7 +48,7 @@ def check_enough(parts: Parts, cutflow: Cutflow) -> None:
         steps = ", ".join(f"{cut}: {count.raw}" for cut, count in zip(cutflow.cuts, cutflow.total(), strict=True))
         raise EmptySelectionError(
             f"{n} background events left to train on, at least {MINIMUM_TRAINING} are needed "
-            f"(raw events after each cut, all samples: {steps}); loosen the selection, or raise `events`"
+            f"(raw events after each cut, all samples: {steps}); loosen the selection, or give more events"
         )
 
 

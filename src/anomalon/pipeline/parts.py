@@ -27,7 +27,8 @@ class Parts:
 
     Attributes:
         table: all selected events in mixed order.
-        role: role of each event, shape (event,).
+        role: role that each event plays, shape (event,): background is what detectors learn from, be it simulation or,
+            where the search says so, collision data.
         split: TRAIN, VALIDATION or TEST for each event, shape (event,).
         usable: whether every present feature is finite, shape (event,).
         events: the same events in the order of learners, see :mod:`anomalon.pipeline.mixed`.
@@ -54,7 +55,7 @@ class Parts:
         """
         mixed = mix(table.ids, search.seed)
         table = table[mixed]
-        roles = {s.name: s.role for s in search.samples}
+        roles = {s.name: "background" if s.role == search.background_role else s.role for s in search.samples}
         role = np.asarray([roles[name] for name in table.sample_name], dtype=np.str_)
         split, usable = assign_split(table.ids, search.seed, search.split.fractions), table.features.usable()
         rows = np.argsort(np.where(usable & (role == "background"), split, TEST), kind="stable")
@@ -115,6 +116,11 @@ class Parts:
             mask &= self.table.sample_name == sample
         return np.asarray(mask, dtype=np.bool_)
 
+    @property
+    def configured_role(self) -> npt.NDArray[np.str_]:
+        """Role of each event in the configuration, shape (event,): collisions are data, whatever they stand for."""
+        return np.where(self.table.is_data, "data", self.role)
+
     def of_part(self, role: Role, part: int, sample: str | None = None) -> Table:
         """The events of :meth:`where`."""
         return self.table[self.where(role, part, sample)]
@@ -122,12 +128,13 @@ class Parts:
     def test_weight(self) -> npt.NDArray[np.float64]:
         """Weights (event,) of test events scaled by the inverse of their sample's tested share; others are 0.
 
-        With them the yields of the test part are those of the whole sample.
+        With them the yields of the test part are those of the whole sample. Collisions are counted and never scaled.
         """
         weight = np.zeros(len(self.table))
         for name in np.unique(self.table.sample_name):
             own = self.table.sample_name == name
             tested = own & (self.split == TEST)
             if tested.any():
-                weight[tested] = self.table.weight[tested] * (own.sum() / tested.sum())
+                scale = 1.0 if self.table.is_data[tested].all() else own.sum() / tested.sum()
+                weight[tested] = self.table.weight[tested] * scale
         return weight

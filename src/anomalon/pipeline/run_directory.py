@@ -215,7 +215,7 @@ def write_scores(path: Path, parts: Parts, scores: Scores) -> None:
         "dataset_id": table.ids.dataset[shown],
         "sample": table.sample_name[shown].tolist(),
         "process": table.process[shown].tolist(),
-        "role": parts.role[shown].tolist(),
+        "role": parts.configured_role[shown].tolist(),
         "split": np.asarray(SPLIT_NAMES)[parts.split[shown]].tolist(),
         "weight": table.weight[shown],
         "score": scores.score[shown],

@@ -42,7 +42,8 @@ class SampleConfig(Settings):
 
     Attributes:
         name: a short name of its own, such as ``wz``; letters, digits and ``. _ + -``.
-        role: ``background`` (trained on), ``signal`` (evaluated on) or ``data`` (collision data, scored blinded).
+        role: ``background`` (trained on), ``signal`` (evaluated on) or ``data`` (collision data, scored blinded;
+            trained on only where the search says ``background: data``).
         simulate: a process of ``anomalon simulate --list``.
         parameters: of the process, such as ``{mass: 2000}``.
         events: number of events to generate, 10 000 by default.

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 import anomalon
-from anomalon.errors import RunError
+from anomalon.errors import ConfigError, RunError
 from anomalon.models.detector import Detector, DetectorSettings
 from anomalon.pipeline import evaluate as ev
 from anomalon.pipeline import fit
@@ -25,7 +25,7 @@ from anomalon.pipeline.figures import draw
 from anomalon.pipeline.fit import Fitted
 from anomalon.pipeline.mixed import mix_events
 from anomalon.pipeline.parts import Parts
-from anomalon.pipeline.progress import Progress, Silent
+from anomalon.pipeline.progress import Progress, Silent, WithoutNotes
 from anomalon.pipeline.pseudo_data import describe
 from anomalon.pipeline.pseudo_data import draw as draw_pseudo_data
 from anomalon.pipeline.run_directory import (
@@ -98,10 +98,13 @@ def run_search(search: SearchConfig, output: Path, options: RunOptions | None = 
         OutputExistsError: ``output`` is there and neither ``resume`` nor ``overwrite`` is on.
         RunError: ``resume``, but the run there has another configuration.
         BlindedError: the reason for unblinding is empty.
+        ConfigError: sanity tests of a search whose data is its own background.
         EmptySelectionError: too few events are left; the message holds the cutflow.
     """
     options = options or RunOptions()
     check_reason(options.unblind)
+    if options.sanity and search.background == "data":
+        raise ConfigError("--sanity alters and draws background events, which have to be simulated: background is data")
     run = RunDirectory(output)
     if options.resume and run.finished:
         finished = _reuse(run, search, options)
@@ -159,8 +162,8 @@ class _Work:
         selected = self._select()
         parts = self._parts(selected)
         fit.check_enough(parts, cutflow_of(selected))
-        fitted, supervised = self._train(parts)
-        state = blinding(parts.table.is_data, self.options.unblind)
+        state = blinding(parts.table.is_data, self.options.unblind, parts.role == "background")
+        fitted, supervised = self._train(parts, state)
         with self._timed("score"):
             scores = ev.score([f.detector for f in fitted], parts, search, state)
         sanity = self._sanity(parts, fitted, scores) if self.options.sanity else None
@@ -193,13 +196,14 @@ class _Work:
         self.stages["events"] = folder.name
         return Store(folder / "store")
 
-    def _train(self, parts: Parts) -> tuple[list[Fitted], dict[str, Any]]:
+    def _train(self, parts: Parts, state: Blinding) -> tuple[list[Fitted], dict[str, Any]]:
         search, progress = self.search, self.options.progress
+        progress = WithoutNotes(progress) if state.hides_background else progress
         key = self._training_key()
         with self._timed("training"):
             fitted = [fit.fit_detector(s, parts, key, self.cache, progress) for s in search.detector_settings()]
             supervised: dict[str, Any] = {}
-            if search.supervised is not None:
+            if search.supervised is not None and not state.hides_background:
                 settings = search.supervised_settings()
                 for name in ev.signal_names(parts):
                     model, took = fit.fit_supervised(settings, name, parts, key, self.cache, progress)
@@ -214,6 +218,7 @@ class _Work:
             "split": self.search.split.fractions,
             "seed": self.search.seed,
             "luminosity": self.search.luminosity_fb,
+            "background": self.search.background,
         }
 
     def _sanity(self, parts: Parts, fitted: Sequence[Fitted], scores: ev.Scores) -> SanityTests:
@@ -244,15 +249,14 @@ class _Work:
 
     def _evaluate(self, selected: Sequence[SelectedSample], made: _Made, state: Blinding) -> SearchResults:
         search, parts, scores = self.search, made.parts, made.scores
-        evaluations = [
-            *ev.evaluate_detectors(scores, parts, search.seed),
-            *ev.evaluate_best_variable(parts, search.seed),
-            *ev.evaluate_supervised(made.supervised, parts, search.seed),
-        ]
+        told = not state.hides_background
+        evaluations = ev.evaluate_all(scores, made.supervised, parts, search.seed) if told else []
         main = next(f.detector for f in made.fitted if f.detector.name == search.main)
-        summaries = detector_summaries(made.fitted, scores, parts, self.supervised_seconds)
+        summaries = detector_summaries(
+            made.fitted, scores, parts, supervised_seconds=self.supervised_seconds, state=state
+        )
         samples = sample_summaries(selected, state)
-        candidates = ev.list_candidates(scores, main, parts, search.report.candidates)
+        candidates = ev.list_candidates(scores, main, parts, search.report.candidates) if told else []
         main_summary = next(d for d in summaries if d.name == search.main)
         return SearchResults(
             anomalon_version=anomalon.__version__,
@@ -260,13 +264,14 @@ class _Work:
             luminosity_fb=search.luminosity_fb,
             seed=search.seed,
             main_detector=search.main,
+            background=search.background,
             notes=notes(search, parts.table.samples, state),
-            headline=headline(main_summary, summaries, evaluations, samples, candidates),
+            headline=headline(main_summary, summaries, evaluations, samples, candidates, background=search.background),
             samples=samples,
             ledger=tuple(entry.to_dict() for s in selected for entry in s.visible_ledger(state)),
             cutflow=cutflow_rows(selected, state),
             split=split_summaries(parts, search, state),
-            features=feature_summaries(parts, made.fitted),
+            features=feature_summaries(parts, made.fitted, scores),
             detectors=summaries,
             evaluations=tuple(evaluations),
             flagged=tuple(ev.flagged_processes(scores, parts, search, state)),

@@ -14,7 +14,7 @@ import numpy as np
 from anomalon.batches import TEST, TRAIN, VALIDATION
 from anomalon.events import Sample
 from anomalon.pipeline.configuration import SearchConfig
-from anomalon.pipeline.evaluate import Scores
+from anomalon.pipeline.evaluate import Scores, signal_names
 from anomalon.pipeline.fit import Fitted
 from anomalon.pipeline.parts import Parts
 from anomalon.pipeline.samples import SelectedSample
@@ -74,10 +74,10 @@ def cutflow_of(selected: Sequence[SelectedSample]) -> Cutflow:
 
 def cutflow_rows(selected: Sequence[SelectedSample], state: Blinding) -> tuple[dict[str, Any], ...]:
     """Rows of the cutflow as far as blinding shows them; simulated processes are summed up, data are not in the sum."""
-    simulated = [s.cutflow for s in selected if s.config.role == "background"]
+    backgrounds = [s.cutflow for s in selected if s.config.role == "background"]
     others = [s.cutflow for s in selected if s.config.role != "background"]
     data = {s.sample.process for s in selected if s.sample.is_data}
-    rows = reduce(add, simulated).rows()
+    rows = reduce(add, backgrounds).rows() if backgrounds else []
     rows = [{**row, "process": "all backgrounds"} if row["process"] == "all" else row for row in rows]
     rows += [row for cutflow in others for row in cutflow.rows() if row["process"] != "all"]
     return tuple(blind_cutflow(rows, data, state))
@@ -108,9 +108,9 @@ def split_summaries(parts: Parts, search: SearchConfig, state: Blinding) -> tupl
     return tuple(rows)
 
 
-def feature_summaries(parts: Parts, fitted: Sequence[Fitted]) -> tuple[FeatureSummary, ...]:
-    """How often each feature is missing or not finite, and whether any detector uses it."""
-    table = parts.table.features
+def feature_summaries(parts: Parts, fitted: Sequence[Fitted], scores: Scores) -> tuple[FeatureSummary, ...]:
+    """How often each feature is missing or not finite among the events handed out, and whether any detector uses it."""
+    table = parts.table.features[scores.shown]
     used = {name for f in fitted for name in f.detector.inputs}
     bad = table.not_finite()
     missing = (~table.mask).sum(axis=0)
@@ -121,21 +121,28 @@ def feature_summaries(parts: Parts, fitted: Sequence[Fitted]) -> tuple[FeatureSu
 
 
 def detector_summaries(
-    fitted: Sequence[Fitted], scores: Scores, parts: Parts, supervised_seconds: Mapping[str, float]
+    fitted: Sequence[Fitted],
+    scores: Scores,
+    parts: Parts,
+    *,
+    supervised_seconds: Mapping[str, float],
+    state: Blinding,
 ) -> tuple[DetectorSummary, ...]:
-    """One record per detector, the baselines and the bound among them."""
-    n_train = int(parts.where("background", TRAIN).sum())
+    """One record per detector, and of the baselines and the bound those that a signal is there for."""
+    n_train = None if state.hides_background else int(parts.where("background", TRAIN).sum())
     rows = [_detector(f, scores, n_train) for f in fitted]
     names = parts.table.features.names
-    rows.insert(1, _other(BEST_VARIABLE, "Best single variable (oracle)", "baseline", names, n_train))
+    if signal_names(parts) and not state.hides_background:
+        rows.insert(1, _other(BEST_VARIABLE, "Best single variable (oracle)", "baseline", names, n_train))
     if supervised_seconds:
         bound = _other(SUPERVISED, "Supervised bound", "bound", names, n_train)
         rows.append(bound.model_copy(update={"fit_seconds": float(sum(supervised_seconds.values()))}))
     return tuple(rows)
 
 
-def _detector(fitted: Fitted, scores: Scores, n_train: int) -> DetectorSummary:
+def _detector(fitted: Fitted, scores: Scores, n_train: int | None) -> DetectorSummary:
     detector = fitted.detector
+    told = n_train is not None
     return DetectorSummary(
         name=detector.name,
         title=TITLES.get(detector.name, detector.name),
@@ -145,24 +152,24 @@ def _detector(fitted: Fitted, scores: Scores, n_train: int) -> DetectorSummary:
         n_train=n_train,
         fit_seconds=round(fitted.seconds, 2),
         threshold=scores.thresholds[detector.name],
-        training=None if detector.record is None else _training(detector.record),
+        training=None if detector.record is None else _training(detector.record, losses=told),
     )
 
 
-def _other(name: str, title: str, role: Any, inputs: Sequence[str], n_train: int) -> DetectorSummary:
+def _other(name: str, title: str, role: Any, inputs: Sequence[str], n_train: int | None) -> DetectorSummary:
     return DetectorSummary(
         name=name, title=title, role=role, kind=name, inputs=tuple(inputs), n_train=n_train, fit_seconds=0.0
     )
 
 
-def _training(record: TrainingRecord) -> TrainingSummary:
+def _training(record: TrainingRecord, *, losses: bool) -> TrainingSummary:
     return TrainingSummary(
         epochs=len(record.training_losses),
         best_epoch=record.best_epoch,
         seconds=record.seconds,
         stopped=record.stopped,
-        train_loss=tuple(record.training_losses),
-        validation_loss=tuple(record.validation_losses),
+        train_loss=tuple(record.training_losses) if losses else (),
+        validation_loss=tuple(record.validation_losses) if losses else (),
         learning_rate=tuple(record.learning_rates),
     )
 
@@ -186,18 +193,22 @@ def notes(search: SearchConfig, samples: Sequence[Sample], state: Blinding) -> t
             f"Samples are simulated with PYTHIA 8 at leading order, multi-parton interactions {mpi}, "
             f"detector response '{search.simulation.detector}'."
         )
-    lines.append(
-        f"Yields are for {search.luminosity_fb:g} fb^-1. Networks train on the absolute values of the event weights; "
-        "yields are signed."
-    )
+    if search.background == "data":
+        lines += _own_background(search, state)
+    if any(s.role != "data" for s in search.samples):
+        lines.append(
+            f"Yields are for {search.luminosity_fb:g} fb^-1. Networks train on the absolute values of the event "
+            "weights; yields are signed."
+        )
     lines.append(
         "Preprocessing and thresholds are fixed on background events alone. All efficiencies and AUCs are on test "
         "events, which no training and no threshold has seen; intervals are 68 %."
     )
-    lines.append(
-        "The best single variable is an oracle: it is chosen with the signal's labels (on training events). "
-        "The supervised bound is trained on the signal itself."
-    )
+    if any(s.role == "signal" for s in search.samples):
+        lines.append(
+            "The best single variable is an oracle: it is chosen with the signal's labels (on training events). "
+            "The supervised bound is trained on the signal itself."
+        )
     if state.applies:
         lines.append(
             "Collision data above the threshold is blinded: rows, numbers and the last cut of its cutflow are withheld "
@@ -206,6 +217,36 @@ def notes(search: SearchConfig, samples: Sequence[Sample], state: Blinding) -> t
     elif state.unblinded_reason:
         lines.append(f"Collision data was unblinded: {state.unblinded_reason}")
     return tuple(lines)
+
+
+def _own_background(search: SearchConfig, state: Blinding) -> list[str]:
+    """What it means that detectors learn from the data in which they search."""
+    above, test = 100 * (1 - search.threshold_quantile), 100 * search.split.test
+    learned = (
+        "The collision data is its own background: detectors learn from it, with weight 1 for every event. A signal in "
+        "it is learned in part and moves the threshold up, so that less of it is found than of one that no training "
+        "has seen."
+    )
+    share = (
+        f"About {above:.3g} % of the data lie above the threshold by construction, for its quantile asks for so many. "
+        "This share is no evidence of anything, and there is no expected yield to compare it with. Only a later "
+        "comparison with an independent background (a sideband, simulation, another period of data) can say more."
+    )
+    part = (
+        f"Flagged events and candidates are among the test part, {test:.3g} % of the data: scores of events that were "
+        "trained on would flatter them."
+    )
+    lines = [learned, share, part]
+    if any(s.role == "signal" for s in search.samples):
+        lines.append("AUC and efficiencies compare signals with the data, whatever it holds.")
+    if state.hides_background:
+        lines.append(
+            "Whatever is computed from the data above the threshold is withheld as well until --unblind REASON: the "
+            "share and number above, AUC and efficiencies of signals, candidates, losses, numbers of training events. "
+            "From the rest of the data alone they would be wrong. The folder model/ is not blinded: what was learned "
+            "from all the data is in it."
+        )
+    return lines
 
 
 def luminosity_of_all(sample: Sample) -> float | None:

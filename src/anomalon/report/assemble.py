@@ -101,7 +101,7 @@ def _event_figures(results: SearchResults, data: FigureData, heading: Heading) -
     data = replace(data, titles=process_names(results) | dict(data.titles))
     yield from _score_figures(results, data, heading)
     yield from _code_figures(results, data, heading)
-    yield from _input_figures(data, heading)
+    yield from _input_figures(results, data, heading)
 
 
 def _status(results: SearchResults) -> str:
@@ -148,11 +148,22 @@ def _score_figures(results: SearchResults, data: FigureData, heading: Heading) -
         if detector.name in data.scores:
             groups = data.groups(data.scores[detector.name][rows], rows)
             figure = score_figure(groups, cut=_cut(detector), xlabel=_score_label(detector), heading=heading)
-            text = "Test events with their expected weights; backgrounds are stacked."
-            yield FigureEntry(f"score_{detector.name}", f"Score, {detector.title}", text, SCORES, figure)
+            title = f"Score, {detector.title}"
+            yield FigureEntry(f"score_{detector.name}", title, _score_caption(results), SCORES, figure)
     main = next((d for d in results.detectors if d.name == results.main_detector), None)
     if main is not None and main.name in data.scores:
         yield _index_entry(data, rows, main, heading)
+
+
+def _score_caption(results: SearchResults) -> str:
+    text = "Test events with their expected weights; backgrounds are stacked."
+    if results.background == "data":
+        text = "Test events: the data as counted, signals as expected in the same part of the luminosity."
+    return text + _withheld(results)
+
+
+def _withheld(results: SearchResults) -> str:
+    return " Data above the threshold is withheld." if results.blinding.applies else ""
 
 
 def _score_label(detector: DetectorSummary) -> str:
@@ -202,30 +213,30 @@ def _code_figures(results: SearchResults, data: FigureData, heading: Heading) ->
         yield FigureEntry(name.replace(" of the ", "_"), title, text, CODE, figure)
 
 
-def _input_figures(data: FigureData, heading: Heading) -> Iterator[FigureEntry]:
+def _input_figures(results: SearchResults, data: FigureData, heading: Heading) -> Iterator[FigureEntry]:
     columns = [(name, data.feature_groups(name)) for name in data.features.names]
     columns = [(name, groups) for name, groups in columns if any(g.present.any() for g in groups)]
     text = (
         "Density of each feature over the selected events that have it: backgrounds stacked to unit area, "
         "each signal to unit area. Missing values are left out, their fraction is stated."
-    )
+    ) + _withheld(results)
     for page, figure in enumerate(density_pages(columns, heading), start=1):
         yield FigureEntry(f"features_{page}", f"Features, page {page}", text, INPUTS, figure, wide=True)
-    yield _correlation_entry(data, heading)
+    yield _correlation_entry(results, data, heading)
     for name, groups in columns:
         title = label(name).words
         figure = density_figure(name, groups, heading)
         yield FigureEntry(f"feature_{name}", title, text, INPUTS, figure, embedded=False)
 
 
-def _correlation_entry(data: FigureData, heading: Heading) -> FigureEntry:
-    background = np.isin(data.processes, [name for name, role in data.roles.items() if role == "background"])
+def _correlation_entry(results: SearchResults, data: FigureData, heading: Heading) -> FigureEntry:
+    background = np.isin(data.processes, [p for p, role in data.roles.items() if role == results.background_role])
     chosen = data.features[background]
     values = np.where(chosen.mask, chosen.values, np.nan)
     text = (
         "Weighted linear correlation in per cent between features on background, over the events that have both; "
         "pairs without common events are blank, and so is what never varies. Below 5 % no number is written."
-    )
+    ) + (_withheld(results) if results.background == "data" else "")
     figure = correlation_figure(values, data.weights[background], data.features.names, heading)
     return FigureEntry("correlation", "Correlation of the features", text, INPUTS, figure, wide=True)
 

@@ -94,7 +94,7 @@ def _name(group: Group) -> str:
 
 def _missing(groups: Sequence[Group]) -> str:
     parts = []
-    names: tuple[tuple[Role, str], ...] = (("background", "bkg"), ("signal", "sig"))
+    names: tuple[tuple[Role, str], ...] = (("background", "bkg"), ("signal", "sig"), ("data", "data"))
     for role, name in names:
         chosen = of_role(groups, role)
         n = sum(len(g.values) for g in chosen)

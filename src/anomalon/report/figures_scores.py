@@ -197,15 +197,20 @@ def flagged_figure(
             counted, [f"{integer(r.flagged)} of {integer(r.tested)}" for r in rows], [float(r.flagged) for r in rows]
         )
         ends = [(r.expected or 0.0) + (r.error or 0.0) for r in rows]
-        _name_bars(
-            expected, ["not normalised" if r.expected is None else with_error(r.expected, r.error) for r in rows], ends
-        )
+        _name_bars(expected, [_expectation(r) for r in rows], ends)
         counted.set_yticks(range(len(rows)), shown)
         counted.set_xlabel("Test events above threshold")
         expected.set_xlabel("Expected events above threshold")
         write_heading(counted, heading, right=False)
         write_heading(expected, replace(heading, experiment="", status="") if heading else None)
         return figure
+
+
+def _expectation(row: FlaggedProcess) -> str:
+    """Nothing is expected of data; of simulation without a cross section nothing can be."""
+    if row.expected is None:
+        return "no expectation" if row.role == "data" else "not normalised"
+    return with_error(row.expected, row.error)
 
 
 def _row_colours(rows: Sequence[FlaggedProcess]) -> list[str]:

@@ -95,7 +95,7 @@ def caveats(results: SearchResults) -> tuple[tuple[str, str], ...]:
 
 def smallest_fraction(results: SearchResults) -> float | None:
     """One over the number of test background events: a smaller fraction cannot be counted."""
-    n = sum(part.test for part in results.split if part.role == "background")
+    n = sum(part.test for part in results.split if part.role == results.background_role)
     return 1 / n if n else None
 
 

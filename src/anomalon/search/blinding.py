@@ -3,6 +3,9 @@
 While a search is blinded, rows of collision data above the threshold are withheld, and so is their number: whoever
 counts rows must not learn it from the cutflow either, so the last cut of collision data is withheld too, and ledgers
 count withheld rows among the events that were cut.
+
+Where the data is its own background, its tail also decides what the detectors would be said to achieve: rates above the
+threshold, AUC, efficiencies, losses. These are withheld as well, for computed without the tail they would be wrong.
 """
 
 from __future__ import annotations
@@ -19,14 +22,23 @@ from anomalon.search.results import Blinding
 WITHHELD = "withheld (blinded)"
 
 
-def blinding(is_data: npt.NDArray[np.bool_], reason: str | None) -> Blinding:
+def blinding(
+    is_data: npt.NDArray[np.bool_], reason: str | None, background: npt.NDArray[np.bool_] | None = None
+) -> Blinding:
     """Whether blinding applies to these events, and the reason given for lifting it.
+
+    Args:
+        is_data: whether each event is collision data, shape (event,).
+        reason: for lifting it; None keeps it.
+        background: which events the detectors learn from, shape (event,); None for none of them.
 
     Raises:
         BlindedError: an empty reason.
     """
     check_reason(reason)
-    return Blinding(applies=bool(is_data.any()) and reason is None, unblinded_reason=reason)
+    applies = bool(is_data.any()) and reason is None
+    own = background is not None and bool((is_data & background).any())
+    return Blinding(applies=applies, unblinded_reason=reason, hides_background=applies and own)
 
 
 def check_reason(reason: str | None) -> None:

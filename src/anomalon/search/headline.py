@@ -8,7 +8,16 @@ from dataclasses import dataclass
 
 from anomalon.features.labels import label
 from anomalon.search.evaluation import MET_ALONE
-from anomalon.search.results import Candidate, DetectorSummary, Driver, Estimate, Evaluation, SampleSummary
+from anomalon.search.results import (
+    Background,
+    Candidate,
+    DetectorSummary,
+    Driver,
+    Estimate,
+    Evaluation,
+    SampleSummary,
+    ThresholdSummary,
+)
 
 WORKING_POINT = 1e-2
 LEAST_SHARE = 0.05
@@ -41,6 +50,8 @@ def headline(
     evaluations: Sequence[Evaluation],
     samples: Sequence[SampleSummary],
     candidates: Sequence[Candidate],
+    *,
+    background: Background = "simulation",
 ) -> tuple[str, ...]:
     """Sentences for the top of the report and the end of the terminal output: the verdict first."""
     search = _Search(main, detectors, evaluations)
@@ -49,7 +60,7 @@ def headline(
     lines = [
         _verdict(search, signals),
         *(_signal(search, s) for s in signals),
-        _threshold(main),
+        _threshold(main, background),
         *(_candidate(c, titles) for c in candidates[:1]),
     ]
     return tuple(_capital(line) for line in lines if line)
@@ -109,14 +120,34 @@ def _rates(search: _Search, main: Evaluation | None, met: Evaluation | None) -> 
     return text
 
 
-def _threshold(main: DetectorSummary) -> str:
+def _threshold(main: DetectorSummary, background: Background) -> str:
     cut = main.threshold
     if cut is None:
+        return ""
+    if background == "data":
+        return _threshold_on_data(main.title, cut)
+    if cut.false_positive_rate is None:
         return ""
     return (
         f"{main.title}, cut at the {100 * cut.quantile:g} % quantile of the background validation score, flags "
         f"{_percent(cut.false_positive_rate)} of the test background by weight "
         f"({cut.background_above} of {cut.background_total} simulated events)."
+    )
+
+
+def _threshold_on_data(title: str, cut: ThresholdSummary) -> str:
+    """What the threshold flags says nothing where the data fixed it."""
+    asked = f"{100 * (1 - cut.quantile):.3g} %"
+    where = f"The data is its own background: {title} is cut at the {100 * cut.quantile:g} % quantile of its own score"
+    if cut.false_positive_rate is None:
+        return (
+            f"{where}, so about {asked} of the data lie above by construction, whatever it holds. What lies there is "
+            "withheld until --unblind REASON."
+        )
+    return (
+        f"{where} and flags {_percent(cut.false_positive_rate)} of the test data ({cut.background_above} of "
+        f"{cut.background_total} events). About {asked} is what the quantile asks for, whatever the data holds: it is "
+        "no evidence of anything."
     )
 
 

@@ -14,6 +14,18 @@ SCHEMA_VERSION = 1
 
 Role = Literal["background", "signal", "data"]
 
+Background = Literal["simulation", "data"]
+"""What detectors learn from and thresholds are fixed on; with ``data`` the collision data is its own background."""
+
+
+def background_role(background: Background) -> Role:
+    """Role of the samples that detectors learn from.
+
+    >>> background_role("simulation"), background_role("data")
+    ('background', 'data')
+    """
+    return "data" if background == "data" else "background"
+
 
 class Estimate(Settings):
     """A number with its 68 % interval; the ends are None where the sample is too small for one."""
@@ -60,17 +72,19 @@ class ThresholdSummary(Settings):
             effective number of events.
         background_above: raw test background events above it.
         background_total: raw test background events.
+
+    The last three are None while the background is blinded collision data.
     """
 
     quantile: float
     value: float
-    false_positive_rate: Estimate
-    background_above: int
-    background_total: int
+    false_positive_rate: Estimate | None = None
+    background_above: int | None = None
+    background_total: int | None = None
 
 
 class TrainingSummary(Settings):
-    """How a network was trained."""
+    """How a network was trained; the losses are empty while the background is blinded collision data."""
 
     epochs: int
     best_epoch: int
@@ -88,6 +102,7 @@ class DetectorSummary(Settings):
         role: ``detector`` for anomaly detectors, ``baseline`` for MET alone and the best single variable (an oracle:
             the variable and direction are chosen with the signal's labels), ``bound`` for the supervised classifier.
         inputs: names of the features it sees.
+        n_train: background events; None while they are blinded collision data.
     """
 
     name: str
@@ -95,7 +110,7 @@ class DetectorSummary(Settings):
     role: Literal["detector", "baseline", "bound"]
     kind: str
     inputs: tuple[str, ...]
-    n_train: int
+    n_train: int | None
     fit_seconds: float
     threshold: ThresholdSummary | None = None
     training: TrainingSummary | None = None
@@ -185,7 +200,7 @@ class Candidate(Settings):
 
 
 class FeatureSummary(Settings):
-    """One feature over the selected events: how often it is missing or not finite."""
+    """One feature over the selected events that may be seen: how often it is missing or not finite."""
 
     name: str
     missing: int
@@ -226,10 +241,18 @@ class FeatureCheck(Settings):
 
 
 class Blinding(Settings):
-    """What was withheld from collision data: rows above the threshold, their number included."""
+    """What was withheld from collision data: rows above the threshold, their number included.
+
+    Attributes:
+        applies: whether anything was.
+        unblinded_reason: why not.
+        hides_background: whether that data is the background itself: then whatever is computed from its tail is
+            withheld too, for from the visible rows alone it would be wrong.
+    """
 
     applies: bool
     unblinded_reason: str | None = None
+    hides_background: bool = False
 
 
 SanityTest = Literal["left-out process", "lepton pT", "shuffled features", "dummy events"]
@@ -293,6 +316,7 @@ class SearchResults(Settings):
     luminosity_fb: float
     seed: int
     main_detector: str
+    background: Background = "simulation"
     notes: tuple[str, ...]
     headline: tuple[str, ...]
     samples: tuple[SampleSummary, ...]
@@ -313,6 +337,11 @@ class SearchResults(Settings):
     def evaluation(self, detector: str, signal: str) -> Evaluation | None:
         """The evaluation of a detector against a signal, if there is one."""
         return next((e for e in self.evaluations if e.detector == detector and e.signal == signal), None)
+
+    @property
+    def background_role(self) -> Role:
+        """Role of the samples that the detectors learned from."""
+        return background_role(self.background)
 
     @property
     def signals(self) -> tuple[str, ...]:

@@ -48,8 +48,13 @@ def fix_threshold(validation: Scored, quantile: float) -> float:
     return float(weighted_quantile(usable.score, quantile, usable.weight))
 
 
-def describe_threshold(value: float, quantile: float, test: Scored) -> ThresholdSummary:
-    """The threshold and the false-positive rate that it gives on test background, with its interval."""
+def describe_threshold(value: float, quantile: float, test: Scored | None) -> ThresholdSummary:
+    """The threshold and the false-positive rate that it gives on test background, with its interval.
+
+    Without ``test`` only the threshold is told: the test background is blinded.
+    """
+    if test is None:
+        return ThresholdSummary(quantile=quantile, value=value)
     usable = test.finite()
     above = usable.score > value
     return ThresholdSummary(
