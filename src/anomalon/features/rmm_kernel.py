@@ -169,16 +169,20 @@ def _choose(starts: Any, kind: Any, shift: Any, rows: Any, space: Any) -> Any:
     """Give the leading objects of each kind their rows."""
     row, last = np.empty(len(KINDS), np.int64), np.empty(len(KINDS), np.int64)
     for event in range(len(starts) - 1):
+        begin, end = starts[event], starts[event + 1]
+        if begin == end:
+            continue
+        n = space.counts[event]
         row[:] = rows.first
         last[:] = -1
-        for k in range(starts[event], starts[event + 1]):
+        for k in range(begin, end):
             which = kind[k]
             if which >= 0 and row[which] < rows.stop[which]:
                 space.row[k + shift], space.before[k + shift] = row[which], last[which]
-                space.chosen[event, space.counts[event]] = k + shift
-                space.counts[event] += 1
+                space.chosen[event, n] = last[which] = k + shift
                 row[which] += 1
-                last[which] = k + shift
+                n += 1
+        space.counts[event] = n
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
