@@ -173,8 +173,8 @@ class Detector:
         return self
 
     def _batches(self, blocks: Blocks, kept: Sequence[npt.NDArray[np.bool_]], *, shuffle: bool = True) -> Any:
-        """What the scorer learns from: arrays where the features are in memory, otherwise a stream."""
-        if isinstance(blocks, FeatureBlocks):
+        """What the scorer learns from: arrays where the features are in memory as one block, otherwise a stream."""
+        if isinstance(blocks, FeatureBlocks) and len(blocks.sizes) == 1:
             features, weights = blocks.features[np.concatenate(kept)], blocks.weights[np.concatenate(kept)]
             return self.preprocessing.transform(features), weights
         return BlockBatches(
