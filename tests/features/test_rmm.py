@@ -278,3 +278,10 @@ def test_only_the_fields_that_are_needed_are_read() -> None:
 def test_mistakes_in_the_settings_are_explained(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         features.get("rmm", **options)
+
+
+def test_a_full_turn_of_phi_changes_nothing() -> None:
+    particles = [{"pt": 40.0, "eta": 0.2, "phi": phi, "mass": 0.1} for phi in (3.5, -0.4)]
+    turned = [o | {"phi": o["phi"] + 2 * math.pi * n} for o, n in zip(particles, (-1, 3), strict=True)]
+    one, other = ({"muons": objects, "met": {"pt": 30.0, "phi": 1.0}} for objects in (particles, turned))
+    np.testing.assert_allclose(matrices([one]), matrices([other]), rtol=1e-5)
