@@ -126,3 +126,10 @@ def test_mistakes_are_told_before_anything_runs(
 ) -> None:
     with pytest.raises(ConfigError, match=message):
         SearchConfig.parse(make_config(**{**QUICK, "sanity": sanity}))
+
+
+def test_a_set_without_missing_momentum_is_for_detectors_and_not_for_the_table(
+    make_config: Callable[..., dict[str, Any]],
+) -> None:
+    with pytest.raises(ConfigError, match="give 'features: rmm' to the detectors"):
+        SearchConfig.parse(make_config(features={"set": "rmm"}))

@@ -32,6 +32,10 @@ _ADVICE = {
 """What to do without a sample of a role."""
 
 
+MET_COLUMN = "MET_pt"
+"""Feature that the baseline of every search is made of."""
+
+
 class SimulationConfig(Settings):
     """How samples are simulated.
 
@@ -129,7 +133,12 @@ class SearchConfig(Settings):
             raise ConfigError(f"set = {name!r}: expected the name of a feature set: {', '.join(features.available())}")
         if "selection" in values:
             raise ConfigError("the features follow the selection of the search; give it under the key selection")
-        features.get(name, **{k: v for k, v in values.items() if k != "set"})
+        made = features.get(name, **{k: v for k, v in values.items() if k != "set"})
+        if MET_COLUMN not in made.names:
+            raise ConfigError(
+                f"set '{name}' has no {MET_COLUMN}, which every search cuts on; keep the set of the table, such as "
+                f"leptons, and give 'features: {name}' to the detectors that see it"
+            )
         return {"set": name, **values}
 
     @field_validator("detectors")
@@ -234,7 +243,7 @@ class SearchConfig(Settings):
         ]
         if any(d.name == MET_ALONE for d in configured):
             return tuple(configured)
-        return (DetectorSettings.parse({"kind": "met", "inputs": ["MET_pt"], **self._feature_keys()}), *configured)
+        return (DetectorSettings.parse({"kind": "met", "inputs": [MET_COLUMN], **self._feature_keys()}), *configured)
 
     def supervised_settings(self) -> DiscriminatorSettings:
         """Settings of the supervised bound; without a seed it uses the search's."""

@@ -72,7 +72,8 @@ def fit_detector(
         _save(detector, folder, time.perf_counter() - start)
 
     left_out = {} if without is None else {"without": without}
-    folder = cache.make(f"detector-{name}", {**key, **left_out, **_fit_key(settings.to_dict())}, produce)
+    columns = {"columns": settings.feature_set().names}  # digests of settings do not tell the order of a mapping
+    folder = cache.make(f"detector-{name}", {**key, **left_out, **columns, **_fit_key(settings.to_dict())}, produce)
     return Fitted(Detector.load(folder / "model"), folder / "model", _seconds(folder))
 
 

@@ -82,6 +82,7 @@ def select_samples(
             "sample": config.model_dump(mode="json", exclude={"files", "events"}),
             "selection": search.selection.model_dump(mode="json"),
             "features": search.features,
+            "columns": search.feature_set().names,
             "fields": search.event_fields,
             "luminosity": search.luminosity_fb,
             "code": code_digest(*SELECT_CODE),
