@@ -63,7 +63,7 @@ def write_shard(array: ak.Array, path: Path) -> None:
 @lru_cache(maxsize=_OPEN_FILES)
 def open_shard(path: Path, _identity: tuple[int, int]) -> pq.ParquetFile:
     """Open a Parquet file for reading parts of it; the last few stay open as long as their identity is the same."""
-    return pq.ParquetFile(path)  # no memory map: a file that is cut short must be an error, not a dead process
+    return pq.ParquetFile(path, pre_buffer=False)  # with it, an open file keeps all that was read
 
 
 def read_table(file: pq.ParquetFile, columns: Iterable[str]) -> pa.Table:

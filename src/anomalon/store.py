@@ -165,7 +165,8 @@ class StoreWriter:
             return
         array = self._buffer[0] if len(self._buffer) == 1 else ak.concatenate(self._buffer)
         size = len(array) if size is None else size
-        self._buffer = [array[size:]] if size < len(array) else []
+        # packed: a slice keeps the objects of the others alive, and the next joining would copy them along
+        self._buffer = [ak.to_packed(array[size:])] if size < len(array) else []
         if size or not self._shards:
             self._write(array[:size])
 
@@ -319,7 +320,7 @@ class Store:
         with pa.OSFile(str(self.path / shard.file)) as file:
             content = file.read_buffer()
         self._verify(shard, content)
-        return self._complete(read_table(pq.ParquetFile(pa.BufferReader(content)), columns), columns)
+        return self._complete(read_table(pq.ParquetFile(content, pre_buffer=False), columns), columns)
 
     def _rows(self, shard: Shard, start: int, stop: int, columns: Sequence[str]) -> pa.Table:
         file = open_shard(self.path / shard.file, self._verify(shard))

@@ -41,7 +41,8 @@ class SeenEvents:
         new[first[fresh]] = True
         known.append(values[fresh])
         while len(known) > 1 and len(known[-2]) < 2 * len(known[-1]):
-            known[-2:] = [np.union1d(known[-2], known[-1])]
+            old, late = known[-2:]  # no number is in both: inserting takes half the memory of a union
+            known[-2:] = [np.insert(old, np.searchsorted(old, late), late)]
         return new
 
 

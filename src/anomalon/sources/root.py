@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -106,9 +107,11 @@ def read_branches(table: Any, names: Sequence[str], start: int, stop: int) -> di
     """Entries ``start`` to ``stop`` of the branches as awkward arrays, by name."""
     if is_rntuple(table):
         arrays = table.arrays(list(names), entry_start=start, entry_stop=stop)
-        return {name: arrays[name] for name in names}
-    arrays = table.arrays(list(names), entry_start=start, entry_stop=stop, how=dict)
-    return dict(arrays)
+        read = {name: arrays[name] for name in names}
+    else:
+        read = dict(table.arrays(list(names), entry_start=start, entry_stop=stop, how=dict))
+    _release(table)
+    return read
 
 
 def read_flat(table: Any, names: Sequence[str], start: int, stop: int) -> dict[str, Flat]:
@@ -118,7 +121,17 @@ def read_flat(table: Any, names: Sequence[str], start: int, stop: int) -> dict[s
     read = {
         name: Flat.of(array) for name, array in (read_branches(table, others, start, stop) if others else {}).items()
     }
-    return read | _read_plain({name: table[name] for name in plain}, start, stop)
+    read |= _read_plain({name: table[name] for name in plain}, start, stop)
+    _release(table)
+    return read
+
+
+def _release(table: Any) -> None:
+    """Let go of the pages of the file that were read: mapped, they count as memory of the process."""
+    mapped = getattr(getattr(getattr(table, "file", None), "source", None), "_file", None)
+    pages = getattr(mapped, "_mmap", None)
+    if isinstance(pages, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        pages.madvise(mmap.MADV_DONTNEED)
 
 
 def _read_plain(branches: Mapping[str, Any], start: int, stop: int) -> dict[str, Flat]:
