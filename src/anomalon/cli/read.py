@@ -31,6 +31,13 @@ def read(
     fields: Annotated[
         str | None, typer.Option(help="Event fields to store, by commas: electrons,muons,met.pt. Default: all.")
     ] = None,
+    factors: Annotated[
+        str | None,
+        typer.Option(
+            help="Factors of the weight that are read only when asked for, with their variations, by commas; or all. "
+            "NanoAOD: scale, muR, muF, isr, fsr, pdf_N, and pileup, prefiring, which change the yields."
+        ),
+    ] = None,
     chunk: Annotated[int, typer.Option(help="Events in memory at a time; does not change the result.")] = 50_000,
     mapping: Annotated[Path | None, typer.Option(help="YAML: which column of a flat file is which field.")] = None,
     lenient: Annotated[bool, typer.Option("--lenient", help="Text: leave bad lines out and count them.")] = False,
@@ -64,7 +71,8 @@ def read(
             "filter_efficiency": filter_efficiency,
             "luminosity_fb": luminosity,
             "sqrt_s_gev": sqrt_s,
-            "fields": None if fields is None else tuple(name.strip() for name in fields.split(",")),
+            "fields": None if fields is None else _names(fields),
+            "factors": _names(factors or ""),
             "skip_bad": skip_bad,
             "keep_duplicates": keep_duplicates,
             "mapping": mapping,
@@ -81,6 +89,10 @@ def read(
         print_json(_as_json(store))
     else:
         _print_ledger(store)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _as_json(store: Store) -> dict[str, object]:

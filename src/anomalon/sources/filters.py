@@ -68,11 +68,14 @@ class Filtering:
         notes = {key: value for _, noted in found for key, value in noted.items()}
         return cls(filters, frozenset().union(*(fields for fields, _ in found)), notes)
 
-    def wanted(self, fields: Sequence[str] | None, source: Source) -> tuple[str, ...] | None:
-        """Fields to read: those to store, and those that the filters look at."""
-        if not self.fields:
+    def wanted(
+        self, fields: Sequence[str] | None, source: Source, factors: Sequence[str] = ()
+    ) -> tuple[str, ...] | None:
+        """Fields to read: those to store, those that the filters look at, and factors of the weight (``all``: any)."""
+        more = [*sorted(self.fields), *("factors" if name == "all" else f"factors.{name}" for name in factors)]
+        if not more:
             return None if fields is None else tuple(fields)
-        return (*(source.info().fields if fields is None else fields), *sorted(self.fields))
+        return (*(source.info().fields if fields is None else fields), *more)
 
     def apply(self, events: Events) -> tuple[Events, dict[str, int]]:
         """The events that go on, and how many each reason left out."""

@@ -38,6 +38,8 @@ class ReadSettings(Settings):
         luminosity_fb: integrated luminosity of collision data in fb^-1.
         sqrt_s_gev: centre-of-mass energy in GeV; None for that of the file, or 13 TeV where it does not say.
         fields: event fields to store, such as ``electrons``, ``met.pt``; None for all that the file has.
+        factors: factors of the event weight, and their variations, that are read only when asked for, such as
+            ``scale`` or ``pileup``; ``all`` for all that the file has. Collision data has none.
         skip_bad: list damaged files in the ledger and go on, instead of stopping.
         keep_duplicates: simulation only: let events of equal (run, lumi, event) pass, for productions that number
             the events of every job alike. Of collision data, only the first is ever kept.
@@ -54,6 +56,7 @@ class ReadSettings(Settings):
     luminosity_fb: float | None = Field(default=None, gt=0)
     sqrt_s_gev: float | None = Field(default=None, gt=0)
     fields: tuple[str, ...] | None = None
+    factors: tuple[str, ...] = ()
     skip_bad: bool = False
     keep_duplicates: bool = False
     mapping: Path | None = None
@@ -135,7 +138,7 @@ class _Copy:
     def file(self, item: _Input) -> LedgerEntry:
         read = written = 0
         skipped: Counter[str] = Counter()
-        fields = item.filtering.wanted(self.settings.fields, item.source)
+        fields = item.filtering.wanted(self.settings.fields, item.source, self.settings.factors)
         for part in item.source.iterate(fields, self.settings.chunk):
             if not read:
                 check_units(part[:EVENTS_FOR_UNITS], str(item.source.path))
@@ -230,7 +233,8 @@ def _open(file: Path, settings: ReadSettings, registered: Mapping[str, str]) -> 
 def _filtered(item: _Input, settings: ReadSettings, filters: Sequence[EventFilter]) -> _Input:
     """Check that the fields are there, those of the filters too, and note what the filters cannot see."""
     filtering = Filtering.of(item.source, filters)
-    parts = item.source.iterate(filtering.wanted(settings.fields, item.source), settings.chunk)
+    fields = filtering.wanted(settings.fields, item.source, settings.factors)
+    parts = item.source.iterate(fields, settings.chunk)
     if settings.skip_bad:  # a first pass: a file that breaks in the middle leaves no events behind
         for _ in parts:
             pass

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from anomalon.errors import InputFileError
 from anomalon.events import COLLECTIONS, Events, Sample, make_events
 from anomalon.objects import make_lists, make_objects
-from anomalon.sources import nanoaod_columns
+from anomalon.sources import nanoaod_columns, nanoaod_weights
 from anomalon.sources.baskets import Flat
 from anomalon.sources.contract import CHUNK, Format, SourceInfo, first_bytes, register
 from anomalon.sources.nanoaod_columns import B_TAGGERS, Column
@@ -88,12 +88,12 @@ class NanoAODSource:
         fields = tuple(nanoaod_columns.available(self.branches))
         missing = nanoaod_columns.missing(self.branches, is_data=self.is_data)
         container = "RNTuple" if is_rntuple(self._table) else "TTree"
-        details = {"container": container, "branches": len(self.branches), **self._choices()}
+        details = {"container": container, "branches": len(self.branches), **self._choices(), **self._factors()}
         return SourceInfo(str(self.path), FORMAT, self.n_events, fields, (self.sample,), missing, details)
 
     def iterate(self, fields: Iterable[str] | None = None, chunk: int = CHUNK) -> Iterator[Events]:
         """Yield the events in order; see :meth:`anomalon.sources.contract.Source.iterate`."""
-        columns = nanoaod_columns.resolve(fields, self.branches, str(self.path))
+        columns = self._columns(fields)
         self._check_units(columns)
         return self._iterate(columns, chunk)
 
@@ -107,10 +107,18 @@ class NanoAODSource:
         self, start: int, stop: int, fields: Iterable[str] | None = None, chunk: int = CHUNK
     ) -> Iterator[Events]:
         """Yield the events ``start`` to ``stop`` (exclusive); the rest as :meth:`iterate`."""
-        columns = nanoaod_columns.resolve(fields, self.branches, str(self.path))
+        columns = self._columns(fields)
         self._check_units(columns)
         edges = [*range(start, stop, chunk), stop] if stop > start else [start, stop]
         return self._events(columns, list(itertools.pairwise(edges)))
+
+    def _columns(self, fields: Iterable[str] | None) -> tuple[Column, ...]:
+        plain, factors = nanoaod_weights.split(fields, self.branches)
+        columns = nanoaod_columns.resolve(plain, self.branches, str(self.path))
+        return columns + nanoaod_weights.resolve(factors, self.branches, title=self._title, where=str(self.path))
+
+    def _title(self, branch: str) -> str:
+        return str(self._table[branch].description if is_rntuple(self._table) else self._table[branch].title)
 
     def _iterate(self, columns: Sequence[Column], chunk: int) -> Iterator[Events]:
         with reading(self.path):
@@ -194,6 +202,10 @@ class NanoAODSource:
     def _provenance(self) -> dict[str, Any]:
         return {"files": [str(self.path)], "format": FORMAT, **self._choices()}
 
+    def _factors(self) -> dict[str, str]:
+        names = () if self.is_data else nanoaod_weights.available(self.branches)
+        return {"factors on request": ", ".join(names)} if names else {}
+
     def _choices(self) -> dict[str, Any]:
         """Which of several possible branches were taken."""
         have = nanoaod_columns.available(self.branches)
@@ -211,6 +223,8 @@ def _branches_of(columns: Sequence[Column]) -> list[str]:
 
 
 def _compute(column: Column, branches: Mapping[str, Flat]) -> Flat:
+    if column.whole:
+        return Flat(column.compute(*(branches[name] for name in column.branches)))
     values = column.compute(*(branches[name].values for name in column.branches))
     return Flat(values, branches[column.branches[0]].offsets)
 

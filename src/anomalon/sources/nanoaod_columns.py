@@ -33,12 +33,14 @@ Other years differ by a few per cent of the score: cut on ``jets.btag_score`` wh
 class Column:
     """How to fill one event field: the branches it needs and what to do with them.
 
-    ``compute`` works value by value on the branches' flat NumPy arrays, whatever lists they form.
+    ``compute`` works value by value on the branches' flat NumPy arrays, whatever lists they form; with ``whole`` it is
+    given the branch as it is, and gives one value per event.
     """
 
     field: str
     branches: tuple[str, ...]
     compute: Callable[..., Any]
+    whole: bool = False
 
 
 def _as(dtype: Any) -> Callable[[Any], Any]:
