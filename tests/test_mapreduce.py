@@ -11,7 +11,10 @@ import pytest
 
 from anomalon import mapreduce
 from anomalon.errors import ConfigError, InputFileError, MissingExtraError, WorkerError
+from anomalon.events import Events
 from anomalon.mapreduce import Part, map_reduce, parts
+from anomalon.sources import open_source
+from anomalon.store import Store, StoreWriter
 from tests.sources.nano_files import nano_branches, write_nano
 
 CLUSTER = 10
@@ -58,6 +61,24 @@ def test_a_part_gives_the_events_of_its_range(files):
     part = Part(str(files[1]), 7, 23)
     numbers = [int(n) for events in part.iterate(["met.pt"], chunk=5) for n in events.numbers("event")]
     assert numbers == list(range(1007, 1023))
+
+
+def test_parts_of_a_store_cover_every_event_once(files, tmp_path):
+    with StoreWriter(tmp_path / "s", events_per_shard=60) as writer:
+        for file in files:
+            writer.append(Events.concatenate(open_source(file).iterate(["muons", "met"])))
+    cut = parts([tmp_path / "s"], chunk=50)
+    assert [(p.start, p.stop) for p in cut] == [(0, 50), (50, 60), (60, 110), (110, 120), (120, 135)]
+    numbers = [int(n) for part in cut for events in part.iterate(["met.pt"], 7) for n in events.numbers("event")]
+    assert numbers == Store(tmp_path / "s").load().numbers("event").tolist()
+    assert map_reduce(count, [tmp_path / "s"], workers=1)["id"] == map_reduce(count, files, workers=1)["id"]
+
+
+def test_a_store_without_events_is_one_empty_part(tmp_path):
+    with StoreWriter(tmp_path / "s") as writer:
+        writer.append(Events.from_dicts([{"event": 1}])[:0])
+    (part,) = parts([tmp_path / "s"])
+    assert sum(len(events) for events in part.iterate()) == 0
 
 
 def test_two_workers_give_the_result_of_one(files):

@@ -18,8 +18,7 @@ from anomalon.errors import ConfigError, MissingExtraError, WorkerError
 from anomalon.events import Events
 from anomalon.processes import available_cores, ordered_map
 from anomalon.sources import Source, expand, open_source
-from anomalon.sources.contract import CHUNK
-from anomalon.sources.nanoaod import NanoAODSource
+from anomalon.sources.contract import CHUNK, Ranged
 
 T = TypeVar("T")
 Progress = Callable[[int, int], None]
@@ -40,7 +39,7 @@ class Part:
     def iterate(self, fields: Iterable[str] | None = None, chunk: int = CHUNK) -> Iterator[Events]:
         """Yield the events of the part; arguments and errors as :meth:`anomalon.sources.Source.iterate`."""
         source = _opened(self.path, *_identity(self.path))
-        if isinstance(source, NanoAODSource):
+        if isinstance(source, Ranged):
             return source.iterate_range(self.start, self.stop, fields, chunk)
         return source.iterate(fields, chunk)  # other formats are mapped file by file
 
@@ -62,7 +61,7 @@ def map_reduce(  # noqa: PLR0913 all but two are options
             a part twice where a worker was killed.
         files: files, glob patterns, directories or stores.
         reduce: combines two results; associative.
-        chunk: largest number of events per part; formats other than NanoAOD are mapped file by file.
+        chunk: largest number of events per part; NanoAOD and stores are cut, other formats mapped file by file.
         workers: processes on this machine; None takes one per core, 1 stays in this process.
         scheduler: address of a running dask.distributed scheduler, such as ``tcp://10.0.0.1:8786``, in place of
             processes here; its workers need anomalon and the files under the same paths.
@@ -97,7 +96,7 @@ def parts(files: Sequence[str | Path], chunk: int = CHUNK) -> list[Part]:
 
 
 def _ranges(source: Source, chunk: int) -> list[tuple[int, int]]:
-    return source.ranges(chunk) if isinstance(source, NanoAODSource) else [(0, source.n_events)]
+    return source.ranges(chunk) if isinstance(source, Ranged) else [(0, source.n_events)]
 
 
 def _combined(results: Iterator[T], reduce: Callable[[T, T], T], progress: Progress | None, n: int) -> T:

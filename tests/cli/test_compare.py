@@ -2,15 +2,21 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import signal
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from anomalon import mapreduce
 from anomalon.cli import main
 from anomalon.events import Events, Sample
 from anomalon.features import RapidityMassMatrix
+from anomalon.selection import LeptonSelection, TrileptonSelection, apply
 from anomalon.store import Store, StoreWriter
 
 SIGNED = Sample(name="signed", process="signed", cross_section_pb=0.1, sum_gen_weights=40.0)
@@ -104,6 +110,103 @@ def test_a_weight_variation_changes_the_yield_of_the_samples_that_have_it(stores
         yields[name] = {y["process"]: y["events"] for y in json.loads(capsys.readouterr().out)["yields"]}
     assert yields["fakeUp"]["other"] == pytest.approx(1.5 * yields[None]["other"])
     assert yields["fakeUp"]["signed"] == yields[None]["signed"]
+
+
+@pytest.fixture(scope="module")
+def at_two_masses(tmp_path_factory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("masses")
+    return [
+        write(
+            folder / f"{i}",
+            [row(i, np.random.default_rng(i))],
+            OTHER.model_copy(update={"name": f"w{i}", "process": name}),
+        )
+        for i, name in enumerate(("wprime-wz(mass=1500)", "wprime-wz(mass=2000)"))
+    ]
+
+
+def test_a_process_may_be_named_without_its_parameters(stores, at_two_masses, tmp_path):
+    output = tmp_path / "plots"
+    assert run("compare", stores[0], at_two_masses[0], "-v", "met.pt", "--signal", "wprime-wz", "-o", output) == 0
+    assert {name: p["role"] for name, p in of(output, "met.pt").items()} == {
+        "signed": "background", "wprime-wz(mass=1500)": "signal",
+    }  # fmt: skip
+
+
+def test_a_name_that_could_be_several_processes_is_refused(at_two_masses, tmp_path, capsys):
+    assert run("compare", *at_two_masses, "-v", "met.pt", "--signal", "wprime-wz", "-o", tmp_path / "x") == 2
+    line = capsys.readouterr().err
+    assert "'wprime-wz' could be wprime-wz(mass=1500) or wprime-wz(mass=2000)" in line
+    assert not list(tmp_path.iterdir())
+
+
+def test_selected_means_the_selection_of_the_feature_set(tmp_path):
+    lepton = {"eta": 0.1, "phi": 0.0, "charge": 1}
+    rows = [{"event": i, "muons": [{"pt": 40.0 - j, **lepton} for j in range(3)]} for i in range(5)]
+    rows += [{"event": 9, "muons": [{"pt": 40.0, **lepton}]}]
+    store = write(tmp_path / "s", rows, OTHER)
+    assert run("compare", store, "--set", "leptons", "--selected", "-v", "muons.n", "-o", tmp_path / "p") == 0
+    expected = apply(LeptonSelection(), Store(store).load()).events
+    assert of(tmp_path / "p", "muons.n")["other"]["entries"] == len(expected) == 5
+    assert len(apply(TrileptonSelection(), Store(store).load()).events) == 0
+
+
+def test_any_number_of_workers_gives_the_same_comparison(stores, tmp_path, capsys):
+    """To the last bit: weights are no whole numbers, so that the order of the sums shows."""
+    found = []
+    for workers in (1, 2):
+        options = ["-v", "met.pt,jets.pt", "-o", tmp_path / f"{workers}", "--json", "--luminosity", "0.7"]
+        assert run("compare", *stores, *options, "--workers", workers) == 0
+        found.append(json.loads(capsys.readouterr().out))
+    assert found[0] == found[1]
+    assert sum(y["raw"] for y in found[0]["yields"]) == 231
+
+
+@pytest.mark.slow
+def test_a_cluster_whose_worker_is_killed_gives_the_same_comparison(stores, tmp_path, capsys):
+    distributed = pytest.importorskip("distributed", reason='needs the extra scale: pip install "anomalon[scale]"')
+    options = ["-v", "met.pt,jets.pt", "--json"]
+    assert run("compare", *stores, *options, "-o", tmp_path / "here") == 0
+    expected = json.loads(capsys.readouterr().out)
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None, memory_limit=0
+        ) as cluster,
+        distributed.Client(cluster, set_as_default=False) as client,
+    ):
+        doomed = client.submit(die_once_parts_wait, str(tmp_path / "died"), pure=False)
+        address = cluster.scheduler_address
+        assert run("compare", *stores, *options, "-o", tmp_path / "there", "--scheduler", address) == 0
+        del doomed
+    assert json.loads(capsys.readouterr().out) == expected
+    assert (tmp_path / "died").exists()
+
+
+def die_once_parts_wait(marker: str) -> None:
+    """Keep a worker busy until parts of files wait for it, then kill it; do nothing the second time."""
+    from distributed import get_worker  # noqa: PLC0415 of the extra scale
+
+    last = time.monotonic() + 60
+    while not Path(marker).exists() and time.monotonic() < last:
+        if len(get_worker().state.tasks) > 1:
+            Path(marker).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(0.01)
+
+
+def test_a_scheduler_that_cannot_be_used_gives_one_line(stores, tmp_path, capsys, monkeypatch):
+    arguments = ["compare", *stores, "-v", "met.pt", "-o", tmp_path / "p", "--scheduler", "tcp://127.0.0.1:9"]
+    with monkeypatch.context() as without:
+        without.setitem(sys.modules, "distributed", None)
+        assert run(*arguments) == 2
+    assert 'pip install "anomalon[scale]"' in capsys.readouterr().err
+    pytest.importorskip("distributed")
+    monkeypatch.setattr(mapreduce, "_PATIENCE", 0.5)
+    assert run(*arguments) == 2
+    error = capsys.readouterr().err
+    assert "scheduler tcp://127.0.0.1:9: cannot be reached" in error
+    assert error.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
 
 
 MISTAKES = {

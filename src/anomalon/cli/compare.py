@@ -14,6 +14,7 @@ from anomalon.cli._tables import console, print_json, print_table
 
 if TYPE_CHECKING:
     from anomalon.pipeline.compare import Compared, CompareOptions
+    from anomalon.pipeline.compare_stores import Engine
     from anomalon.search.results import Role
 
 
@@ -41,7 +42,9 @@ def compare(
             "--matrices", help="With --set rmm: draw each process's mean rapidity-mass matrix, and one event's."
         ),
     ] = False,
-    selected: Annotated[bool, typer.Option("--selected", help="Only events of the trilepton selection.")] = False,
+    selected: Annotated[
+        bool, typer.Option("--selected", help="Only events of the feature set's selection: leptons, or trilepton.")
+    ] = False,
     luminosity: Annotated[float, typer.Option(help="Luminosity of the yields, fb^-1.")] = 140.0,
     variation: Annotated[str | None, typer.Option(help="A varied weight, such as fakeUp.")] = None,
     signal_scale: Annotated[float, typer.Option(help="Factor on the drawn signals.")] = 1.0,
@@ -49,6 +52,17 @@ def compare(
     experiment: Annotated[
         str, typer.Option(help="Label of the figures, such as 'CMS Open Data'; none by default.")
     ] = "",
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes; default: by the number of events. Same result.")
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            help="A running dask.distributed scheduler, tcp://HOST:PORT, in place of processes here (extra scale); its "
+            "workers need the files under the same paths.",
+            metavar="ADDRESS",
+        ),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a comparison that is already there.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print comparison.json.")] = False,
 ) -> None:
@@ -60,12 +74,13 @@ def compare(
     Example: anomalon compare stores/wz stores/zz stores/wprime -v met.pt,lep1_pt --signal wprime-wz --output plots
     """
     from anomalon.pipeline.compare import CompareOptions, check_free, write_comparison
-    from anomalon.selection import TrileptonSelection
+    from anomalon.pipeline.compare_stores import Engine
+    from anomalon.selection import for_features
 
     check_free(output, overwrite=overwrite)
     options = CompareOptions(
         luminosity_fb=luminosity,
-        selection=TrileptonSelection() if selected else None,
+        selection=for_features(set_) if selected else None,
         variation=variation,
         signal_scale=signal_scale,
         bins=bins,
@@ -77,11 +92,11 @@ def compare(
         for name in _names(text)
     }
     if matrices:
-        _draw_matrices(
-            samples, set_, options, output, overwrite=overwrite, json=json, other=bool(roles or variables or variation)
-        )
+        other = bool(roles or variables or variation or scheduler)
+        _draw_matrices(samples, set_, options, output, overwrite=overwrite, json=json, other=other)
         return
-    compared = _compare(samples, _names(variables), set_, roles, options)  # type: ignore[arg-type]
+    engine = Engine(workers, scheduler)
+    compared = _compare(samples, _names(variables), set_, roles, options, engine)  # type: ignore[arg-type]
     write_comparison(compared, output, options, overwrite=overwrite)
     if json:
         print_json(compared.to_dict())
@@ -90,19 +105,24 @@ def compare(
 
 
 def _compare(
-    samples: list[str], names: tuple[str, ...], set_: str, roles: dict[str, Role], options: CompareOptions
+    samples: list[str],
+    names: tuple[str, ...],
+    set_: str,
+    roles: dict[str, Role],
+    options: CompareOptions,
+    engine: Engine,
 ) -> Compared:
     from anomalon import features
     from anomalon.errors import ConfigError
-    from anomalon.pipeline.compare import compare_stores
     from anomalon.pipeline.compare_run import compare_search, is_search
+    from anomalon.pipeline.compare_stores import compare_stores
     from anomalon.pipeline.variables import Variables
 
     if not any(is_search(path) for path in samples):
         chosen = Variables(names or features.get(set_).names, features.get(set_))
-        with progress("comparing") as report:
-            return compare_stores(samples, chosen, roles, options, report)
-    if len(samples) > 1 or roles:
+        with progress("comparing", "parts") as report:
+            return compare_stores(samples, chosen, roles=roles, options=options, engine=engine, on_progress=report)
+    if len(samples) > 1 or roles or engine.scheduler:
         raise ConfigError(
             f"{samples[0]}: a run or configuration stands alone and has its own roles; leave out the rest"
         )
@@ -122,7 +142,9 @@ def _draw_matrices(
     if not isinstance(chosen, features.RapidityMassMatrix):
         raise ConfigError(f"--matrices: feature set '{set_}' has no matrices; add --set rmm")
     if other or any(is_search(path) for path in samples):
-        raise ConfigError("--matrices draws stores and event files: leave out variables, roles, variations and runs")
+        raise ConfigError(
+            "--matrices draws stores and event files: leave out variables, roles, variations, schedulers and runs"
+        )
     with progress("averaging") as report:
         found = mean_matrices(samples, chosen, options, report)
     values = write_matrices(found, chosen, output, overwrite=overwrite)

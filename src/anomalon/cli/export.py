@@ -28,7 +28,10 @@ def export(
     fields: Annotated[
         str | None, typer.Option(help="Event fields to write, by commas: electrons,muons,met. Default: all.")
     ] = None,
-    selected: Annotated[bool, typer.Option("--selected", help="Only events of the trilepton selection.")] = False,
+    selected: Annotated[
+        bool, typer.Option("--selected", help="Only events of the selection of --set: leptons, or trilepton.")
+    ] = False,
+    set_: Annotated[str, typer.Option("--set", help="The feature set whose selection is meant.")] = "trilepton",
     sample: Annotated[str | None, typer.Option(help="Only the events of this sample.")] = None,
     max_objects: Annotated[int | None, typer.Option(help="Objects per collection and event, the hardest.")] = None,
     luminosity: Annotated[float, typer.Option(help="Luminosity of the weights beside the events, fb^-1.")] = 1.0,
@@ -42,10 +45,12 @@ def export(
 
     Example: anomalon export stores/wz --output wz.root
     """
+    from anomalon import features
     from anomalon.pipeline.export_events import Skim, export_events
-    from anomalon.selection import TrileptonSelection
+    from anomalon.selection import for_features
     from anomalon.writers import WriterSettings
 
+    features.get(set_)  # a name that is not there would mean the default selection
     names = None if fields is None else tuple(name.strip() for name in fields.split(","))
     values = {"max_objects": max_objects, "luminosity_fb": luminosity}
     with progress("exporting") as report:
@@ -53,7 +58,7 @@ def export(
             source,
             output,
             format_=format_,
-            skim=Skim(names, TrileptonSelection() if selected else None, sample),
+            skim=Skim(names, for_features(set_) if selected else None, sample),
             settings=WriterSettings.parse(values, where="anomalon export"),
             overwrite=overwrite,
             on_progress=report,

@@ -1,15 +1,16 @@
-"""Any set of variables drawn for any set of samples: one call behind ``anomalon compare``."""
+"""Any set of variables drawn for any set of samples: what is filled, how it adds up, and what is written."""
 
 from __future__ import annotations
 
 import csv
 import json
+import math
 import re
 import secrets
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,18 +18,16 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import anomalon
-from anomalon.errors import EmptySelectionError, InvalidEventsError, OutputExistsError, UnknownNameError, suggest
-from anomalon.events import DEFAULT_LUMINOSITY, Events, Sample
+from anomalon.errors import EmptySelectionError, OutputExistsError
+from anomalon.events import DEFAULT_LUMINOSITY
 from anomalon.pipeline.comparison import fill
-from anomalon.pipeline.table import luminosity_for
-from anomalon.pipeline.variables import Entries, Floats, Variables
+from anomalon.pipeline.variables import Entries, Floats
 from anomalon.report import Group, Heading
 from anomalon.report.binning import feature_bins
 from anomalon.report.figures_compare import Comparison, Filled, comparison_figure, variable_label
 from anomalon.report.style import to_pdf, to_png
 from anomalon.search.results import Role
-from anomalon.selection import Selection, apply
-from anomalon.sources import CHUNK, Source, expand, open_source
+from anomalon.selection import Selection
 
 ROLE_NAMES: tuple[Role, ...] = ("background", "signal", "data")
 RESULT = "comparison.json"
@@ -60,6 +59,48 @@ class Yield:
     raw: int
     events: float
     error: float
+
+    def plus(self, other: Yield) -> Yield:
+        """The events of both; process and role are equal."""
+        error = math.hypot(self.error, other.error)
+        return replace(self, raw=self.raw + other.raw, events=self.events + other.events, error=error)
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Yields and filled histograms of some events; tallies add up.
+
+    Attributes:
+        yields: by process and role.
+        filled: by variable, process and role.
+    """
+
+    yields: Mapping[tuple[str, Role], Yield] = field(default_factory=dict)
+    filled: Mapping[tuple[str, str, Role], Filled] = field(default_factory=dict)
+
+    def __add__(self, other: Tally) -> Tally:
+        yields, filled = dict(self.yields), dict(self.filled)
+        for who, more in other.yields.items():
+            yields[who] = yields[who].plus(more) if who in yields else more
+        for key, entries in other.filled.items():
+            filled[key] = filled[key].plus(entries) if key in filled else entries
+        return Tally(yields, filled)
+
+    @classmethod
+    def of(cls, part: Part, edges: Mapping[str, Floats]) -> Tally:
+        """Fill the histograms of one part.
+
+        Args:
+            part: some events of one process.
+            edges: of the bins, by variable.
+        """
+        who = (part.process, part.role)
+        error = float(np.sqrt((part.weights**2).sum()))
+        filled = {
+            (name, *who): fill(name, Group(*who, part.entries[name].values, part.entries[name].weights), own)
+            for name, own in edges.items()
+        }
+        return cls({who: Yield(*who, len(part.weights), float(part.weights.sum()), error)}, filled)
 
 
 @dataclass(frozen=True)
@@ -103,35 +144,6 @@ class Compared:
         }
 
 
-def compare_stores(
-    paths: Sequence[str | Path],
-    variables: Variables,
-    roles: Mapping[str, Role] | None = None,
-    options: CompareOptions | None = None,
-    on_progress: Callable[[int, int], None] | None = None,
-) -> Compared:
-    """Compare the samples of stores and files; bounded in memory.
-
-    Args:
-        paths: stores, files, patterns.
-        variables: what to draw.
-        roles: of processes or samples; those not named are data by their origin, otherwise background.
-        options: how.
-        on_progress: called with (events read, events in all).
-
-    Raises:
-        UnknownNameError: a role is given to a process that is not there.
-        InvalidEventsError: some samples have a normalisation and others have none.
-        MissingFieldError: a file lacks a field.
-    """
-    chosen = options or CompareOptions()
-    sources = tuple(open_source(path) for path in expand(paths))
-    stores = _Stores(sources, variables, roles or {}, chosen, on_progress)
-    luminosity = None if stores.relative else chosen.luminosity_fb
-    heading = heading_of(chosen, [stores.role_of(s) for s in stores.samples], luminosity)
-    return fill_all(stores, variables.names, chosen, heading)
-
-
 class Samples(Protocol):
     """Where the parts of a comparison come from."""
 
@@ -145,106 +157,28 @@ class Samples(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class _Stores:
-    """Samples of stores and files."""
-
-    sources: tuple[Source, ...]
-    variables: Variables
-    roles: Mapping[str, Role]
-    options: CompareOptions
-    on_progress: Callable[[int, int], None] | None = None
-
-    def __post_init__(self) -> None:
-        known = {name for s in self.samples for name in (s.name, s.process)}
-        for name in self.roles:
-            if name not in known:
-                raise UnknownNameError(f"no process or sample '{name}' in the stores; {suggest(name, known)}")
-        self._check_variation()
-        bare = [s.name for s in self.samples if luminosity_for([s], 1.0) is None]
-        if bare and len(bare) < sum(not s.is_data for s in self.samples):
-            raise InvalidEventsError(
-                f"sample '{bare[0]}' has no cross section or sum of weights, others have: their yields cannot be "
-                "compared; read it again with --cross-section"
-            )
-
-    def _check_variation(self) -> None:
-        fields = {field for source in self.sources for field in source.info().fields}
-        known = {field.removeprefix("factors.") for field in fields if field.startswith("factors.")}
-        if self.options.variation is not None and self.options.variation not in known:
-            raise UnknownNameError(
-                f"no weight variation '{self.options.variation}'; {suggest(self.options.variation, known)}"
-            )
-
-    @property
-    def samples(self) -> list[Sample]:
-        return [sample for source in self.sources for sample in source.info().samples]
-
-    @property
-    def relative(self) -> bool:
-        return any(luminosity_for([sample], 1.0) is None for sample in self.samples)
-
-    def role_of(self, sample: Sample) -> Role:
-        return self.roles.get(sample.name, self.roles.get(sample.process, "data" if sample.is_data else "background"))
-
-    def parts(self, *, all_events: bool) -> Iterator[Part]:
-        done, total = 0, sum(source.n_events for source in self.sources)
-        selection = self.options.selection
-        fields = self.variables.requires | (selection.requires if selection else frozenset())
-        for source in self.sources:
-            missing = {sample.name for sample in source.info().samples}
-            for events in source.iterate(fields, CHUNK):
-                found = list(self._by_sample(events))
-                yield from (part for _, part in found)
-                done += len(events)
-                if all_events and self.on_progress is not None:
-                    self.on_progress(done, total)
-                missing -= {name for name, _ in found}
-                if not all_events and not missing:
-                    break
-
-    def _by_sample(self, events: Events) -> Iterator[tuple[str, Part]]:
-        luminosity = None if self.relative else self.options.luminosity_fb
-        if self.options.selection is not None:
-            events = apply(self.options.selection, events).events
-        weights = events.weights(luminosity, self._variation(events))
-        dataset = np.asarray(events.array.dataset)
-        for i in np.unique(dataset):
-            own, sample = dataset == i, events.samples[i]
-            entries = self.variables.evaluate(events[own], weights[own])
-            yield sample.name, Part(sample.process, self.role_of(sample), entries, weights[own])
-
-    def _variation(self, events: Events) -> str | None:
-        """The variation where the events have it: samples without that factor do not vary."""
-        have = events.array.factors.fields if events.has("factors") else []
-        return self.options.variation if self.options.variation in have else None
-
-
 def fill_all(samples: Samples, names: Sequence[str], options: CompareOptions, heading: Heading) -> Compared:
     """Choose bins on some of the events, then fill histograms with all of them.
 
     Raises:
         EmptySelectionError: no event is left.
     """
-    edges = _choose_bins(samples, names, options)
-    filled: dict[tuple[str, str, Role], Filled] = {}
-    yields: dict[tuple[str, Role], Yield] = {}
-    for part in samples.parts(all_events=True):
-        who = (part.process, part.role)
-        before = yields.get(who, Yield(*who, 0, 0.0, 0.0))
-        squared = before.error**2 + float((part.weights**2).sum())
-        total = before.events + float(part.weights.sum())
-        yields[who] = Yield(*who, before.raw + len(part.weights), total, float(np.sqrt(squared)))
-        for name in names:
-            entries = part.entries[name]
-            new = fill(name, Group(part.process, part.role, entries.values, entries.weights), edges[name])
-            old = filled.get((name, *who))
-            filled[name, *who] = new if old is None else old.plus(new)
-    if not any(y.raw for y in yields.values()):
+    edges = choose_bins(samples.parts(all_events=False), names, options.bins)
+    total = sum((Tally.of(part, edges) for part in samples.parts(all_events=True)), Tally())
+    return compared_of(total, names, heading, relative=samples.relative)
+
+
+def compared_of(total: Tally, names: Sequence[str], heading: Heading, *, relative: bool) -> Compared:
+    """The outcome of a tally, processes in the order of the legend.
+
+    Raises:
+        EmptySelectionError: no event is left.
+    """
+    if not any(y.raw for y in total.yields.values()):
         raise EmptySelectionError("no event is left to compare; choose other files, or leave out --selected")
-    order = sorted(yields, key=lambda who: ROLE_NAMES.index(who[1]))
-    comparisons = [Comparison(name, tuple(filled[name, *who] for who in order)) for name in names]
-    return Compared(tuple(comparisons), tuple(yields[who] for who in order), heading, samples.relative)
+    order = sorted(total.yields, key=lambda who: ROLE_NAMES.index(who[1]))
+    comparisons = [Comparison(name, tuple(total.filled[name, *who] for who in order)) for name in names]
+    return Compared(tuple(comparisons), tuple(total.yields[who] for who in order), heading, relative)
 
 
 def heading_of(options: CompareOptions, roles: Sequence[Role], luminosity: float | None) -> Heading:
@@ -330,15 +264,21 @@ def _for_eyes(comparison: Comparison, options: CompareOptions) -> Comparison:
     return replace(comparison, processes=processes, note=note)
 
 
-def _choose_bins(samples: Samples, names: Sequence[str], options: CompareOptions) -> dict[str, Floats]:
-    """Edges for each variable from some events of every process."""
+def choose_bins(parts: Iterable[Part], names: Sequence[str], most: int) -> dict[str, Floats]:
+    """Edges for each variable from some events of every process.
+
+    Args:
+        parts: these events.
+        names: of the variables.
+        most: bins of a variable at most.
+    """
     groups: dict[str, list[Group]] = {name: [] for name in names}
-    for part in samples.parts(all_events=False):
+    for part in parts:
         for name in names:
             entries = part.entries[name]
             groups[name].append(Group(part.process, part.role, entries.values, entries.weights))
     return {
-        name: np.asarray(feature_bins(found, variable_label(name).kind, options.bins).edges, dtype=np.float64)
+        name: np.asarray(feature_bins(found, variable_label(name).kind, most).edges, dtype=np.float64)
         for name, found in groups.items()
     }
 

@@ -23,7 +23,7 @@ from anomalon.events import Sample, merge_samples
 from anomalon.pipeline.outputs import check_free, complete
 from anomalon.pipeline.samples import CHUNK
 from anomalon.pipeline.table import Table, luminosity_for
-from anomalon.selection import TrileptonSelection, apply
+from anomalon.selection import apply, for_features
 from anomalon.sources import open_source
 
 FORMATS = (".h5", ".parquet", ".npy")
@@ -63,7 +63,7 @@ def export_features(
     """
     targets = _targets(Path(output))
     check_free(targets, overwrite=overwrite)
-    chosen, selection, opened = features.get(feature_set), TrileptonSelection(), open_source(source)
+    chosen, selection, opened = features.get(feature_set), for_features(feature_set), open_source(source)
     read, total = 0, _Total()
     with complete(targets) as made, _WRITERS[targets[0].suffix](made, chosen.names) as writer:
         for events in opened.iterate(chosen.requires | selection.requires, _events_at_a_time(len(chosen.names))):

@@ -29,6 +29,7 @@ __all__ = [
     "available",
     "find_leptons",
     "find_triplets",
+    "for_features",
     "get",
     "parse",
 ]
@@ -55,6 +56,15 @@ def get(kind: str, **settings: Any) -> TrileptonSelection | LeptonSelection:
         ConfigError: a setting is unknown or out of range.
     """
     return _parse(kind, settings, where=f"selection '{kind}'")
+
+
+def for_features(name: str) -> TrileptonSelection | LeptonSelection:
+    """The selection that a feature set goes with, with its defaults: that of its name, otherwise the trilepton one.
+
+    >>> for_features("leptons").kind, for_features("rmm").kind
+    ('leptons', 'trilepton')
+    """
+    return parse({"kind": name if name in _REGISTRY else DEFAULT})
 
 
 def parse(fragment: Any, where: str = "selection") -> TrileptonSelection | LeptonSelection:

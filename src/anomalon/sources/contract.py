@@ -102,6 +102,21 @@ class Tolerant(Protocol):
         ...
 
 
+@runtime_checkable
+class Ranged(Protocol):
+    """A source that reads a range of its events without the others."""
+
+    def ranges(self, chunk: int) -> list[tuple[int, int]]:
+        """Cut the events into ranges (start, stop) of at most ``chunk``, as the file was written; at least one."""
+        ...
+
+    def iterate_range(
+        self, start: int, stop: int, fields: Iterable[str] | None = None, chunk: int = CHUNK
+    ) -> Iterator[Events]:
+        """Yield the events ``start`` to ``stop`` (exclusive); the rest as :meth:`Source.iterate`."""
+        ...
+
+
 @dataclass(frozen=True)
 class Format:
     """A format in the registry: its name, how to recognise it and how to open it.
