@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,20 +19,34 @@ def info(
     paths: Annotated[list[str], typer.Argument(help="Files, patterns in quotes, URLs, stores.", show_default=False)],
     json: Annotated[bool, typer.Option("--json", help="Print JSON: one object, or a list for several paths.")] = False,
 ) -> None:
-    """Say what files and stores hold: format, events, fields, samples, and what is missing.
+    """Say what files and stores hold: format, events, fields, samples, and what is missing; of tables, the columns.
 
     Example: anomalon info nano.root --json
     """
-    from anomalon.sources import expand, open_source
+    from anomalon.sources import expand
     from anomalon.sources.contract import with_origin
 
-    infos = [with_origin(open_source(path).info()) for path in expand(paths)]
+    infos = [with_origin(_info(path)) for path in expand(paths)]
     if json:
         values = [item.to_dict() for item in infos]
         print_json(values[0] if len(values) == 1 else values)
         return
     for item in infos:
         print_table(item.path, ("", ""), _rows(item))
+
+
+def _info(path: Path) -> SourceInfo:
+    from anomalon.errors import InputFileError
+    from anomalon.features.feature_table import describe_table
+    from anomalon.sources import open_source
+
+    try:
+        return open_source(path).info()
+    except InputFileError:
+        table = describe_table(path)  # a table of columns is no events before a mapping says so
+        if table is None:
+            raise
+        return table
 
 
 def _rows(item: SourceInfo) -> list[tuple[str, str]]:

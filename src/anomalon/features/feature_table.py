@@ -17,11 +17,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from anomalon.config import Settings
+from anomalon.config import Settings, load_yaml
 from anomalon.errors import InputFileError, MissingFieldError, suggest
 from anomalon.features.contract import Features
 from anomalon.ledger import Ledger, LedgerEntry
-from anomalon.sources.contract import CHUNK, first_bytes
+from anomalon.sources.contract import CHUNK, SourceInfo, first_bytes, format_of
+from anomalon.sources.flat import FORMAT
 from anomalon.sources.flat_tables import Part, Table, open_table
 from anomalon.store import sha256
 
@@ -56,6 +57,15 @@ class FeatureMapping(Settings):
         """Columns that are no features: what they are -> column."""
         named = {"run": self.run, "lumi": self.lumi, "event": self.event, "weight": self.weight}
         return {name: column for name, column in named.items() if column is not None}
+
+
+def load_feature_mapping(path: str | Path) -> FeatureMapping:
+    """Read a mapping from a YAML file.
+
+    Raises:
+        ConfigError: the file is missing or no mapping of features; the message says which key and what is allowed.
+    """
+    return FeatureMapping.parse(load_yaml(path), where=str(path))
 
 
 @dataclass(frozen=True)
@@ -108,6 +118,31 @@ def read_feature_table(path: str | Path, mapping: FeatureMapping | None = None) 
         size=file.stat().st_size,
     )
     return features[new], ids[new], Ledger((entry,)).check()
+
+
+def describe_table(path: str | Path) -> SourceInfo | None:
+    """Say what a table without a mapping holds: its columns, its rows, and what it takes to read them.
+
+    Returns:
+        None where the file is no table of columns, or one of a format that needs no mapping.
+
+    Raises:
+        InputFileError: the file is damaged, or holds several tables.
+    """
+    file = Path(path)
+    kind = format_of(file)
+    if not (first_bytes(file).startswith(PARQUET) or (kind is not None and kind.name == FORMAT)):
+        return None
+    table = _open(file, FeatureMapping(lenient=True))
+    rows = sum(len(part[table.columns[0]]) for part in table.parts(table.columns[:1], CHUNK))
+    details = {
+        "columns": ", ".join(table.columns),
+        "mapping": "needed: of features (run, lumi, event, weight, missing: anomalon features FILE --mapping), or of "
+        "objects (muons, jets, ...: anomalon read FILE --mapping)",
+    }
+    if table.skipped:
+        details["no rows"] = ", ".join(f"{n} lines: {reason}" for reason, n in table.skipped.items())
+    return SourceInfo(str(file), FORMAT, rows, (), (), {}, details)
 
 
 def _open(path: Path, mapping: FeatureMapping) -> Table:

@@ -18,8 +18,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from anomalon import features
+from anomalon.batches import EventIds
 from anomalon.errors import ConfigError
 from anomalon.events import Sample, merge_samples
+from anomalon.features.feature_table import FeatureMapping, read_feature_table
 from anomalon.pipeline.outputs import check_free, complete
 from anomalon.pipeline.samples import CHUNK
 from anomalon.pipeline.table import Table, luminosity_for
@@ -79,6 +81,47 @@ def export_features(
         "written": total.written,
         "names": list(chosen.names),
         "not_finite": dict(total.not_finite),
+    }
+
+
+def export_feature_table(
+    path: str | Path, mapping: FeatureMapping, output: str | Path, *, overwrite: bool = False
+) -> dict[str, Any]:
+    """Write features that a file has already, such as columns of a CSV, in the form of :func:`export_features`.
+
+    The sample is called after the file. Weights are those of the file: nothing is known of their normalisation.
+
+    Args:
+        path: CSV, Parquet, HDF5 or ROOT.
+        mapping: which columns are features and which are ids.
+        output: ends in ``.h5``, ``.parquet`` or ``.npy``.
+        overwrite: replace a file that is already there.
+
+    Returns:
+        As :func:`export_features`, and the ledger.
+
+    Raises:
+        ConfigError: the ending is not one of the formats.
+        OutputExistsError: ``output`` is there and ``overwrite`` is off.
+        InputFileError: the file is damaged, or a value that should be a number is none.
+        MissingFieldError: a column is not there.
+    """
+    targets = _targets(Path(output))
+    check_free(targets, overwrite=overwrite)
+    found, own, ledger = read_feature_table(path, mapping)
+    sample = Sample(name=Path(path).stem, process="unknown", provenance={"files": [str(path)]})
+    ids = EventIds(own.run, own.lumi, own.event, np.zeros(len(own), dtype=np.int32), (sample.name,))
+    total = _Total()
+    with complete(targets) as made, _WRITERS[targets[0].suffix](made, found.names) as writer:
+        writer.append(total.add(Table(found, ids, own.weight, (sample,))))
+        writer.finish(total.samples)
+    return {
+        "output": str(targets[0]),
+        "read": ledger.totals.read,
+        "written": total.written,
+        "names": list(found.names),
+        "not_finite": dict(total.not_finite),
+        "ledger": ledger.to_dict(),
     }
 
 

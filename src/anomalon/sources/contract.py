@@ -156,12 +156,21 @@ def open_source(path: str | Path) -> Source:
         InputFileError: nothing there, empty, damaged, or no format that anomalon reads.
     """
     file = fetch(str(path)) if is_url(path) else Path(path)
-    head = first_bytes(file)
-    for format_ in formats():
-        if format_.recognises(file, head):
-            return format_.open(file)
+    format_, head = format_of(file), first_bytes(file)
+    if format_ is not None:
+        return format_.open(file)
     what = "a directory that is no store" if file.is_dir() else f"starts with {head[:16]!r}"
     raise InputFileError(f"{file}: not a format that anomalon reads ({what}); supported: {_supported()}")
+
+
+def format_of(path: Path) -> Format | None:
+    """The format whose reader fits what a file or directory holds; None where there is none.
+
+    Raises:
+        InputFileError: nothing there, or empty.
+    """
+    head = first_bytes(path)
+    return next((format_ for format_ in formats() if format_.recognises(path, head)), None)
 
 
 def with_origin(info: SourceInfo) -> SourceInfo:
