@@ -143,15 +143,24 @@ def _quicker(settings: DetectorSettings, epochs: int | None) -> DetectorSettings
 
 def left_out_samples(search: SearchConfig, parts: Parts) -> list[str]:
     """Samples that are left out one at a time: those asked for, or all with enough events while others remain."""
+    return [sample for sample, enough in _asked(search, parts) if enough]
+
+
+def too_small(search: SearchConfig, parts: Parts) -> str:
+    """A note on the processes that are too small to be left out; empty where there are none."""
+    names = ", ".join(sample for sample, enough in _asked(search, parts) if not enough)
     least = search.sanity.leave_out_minimum
-    chosen = []
+    return f"Too few events to be left out of training one at a time (fewer than {least}): {names}." if names else ""
+
+
+def _asked(search: SearchConfig, parts: Parts) -> Iterator[tuple[str, bool]]:
+    """Background samples to leave out, and whether they, and the rest, have enough events."""
+    total = int(parts.where("background", TRAIN).sum())
     for sample in search.samples:
-        counts = [int(parts.where("background", part, sample.name).sum()) for part in (TRAIN, TEST)]
-        others = int(parts.where("background", TRAIN).sum()) - counts[0]
         asked = search.sanity.leave_out is None or sample.name in search.sanity.leave_out
-        if sample.role == "background" and asked and min(*counts, others) >= least:
-            chosen.append(sample.name)
-    return chosen
+        if sample.role == "background" and asked:
+            train, test = (int(parts.where("background", part, sample.name).sum()) for part in (TRAIN, TEST))
+            yield sample.name, min(train, test, total - train) >= search.sanity.leave_out_minimum
 
 
 def _examined(
@@ -172,11 +181,13 @@ class SanityTests:
         examined: detectors on altered events and left-out processes.
         drawn: pseudo-data.
         told: what may be told of them.
+        notes: what was not tested.
     """
 
     examined: tuple[Examined, ...]
     drawn: Drawn
     told: PseudoData
+    notes: tuple[str, ...] = ()
 
 
 def draw_sanity(examined: Sequence[Examined], parts: Parts, search: SearchConfig) -> Iterator[FigureEntry]:

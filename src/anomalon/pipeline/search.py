@@ -39,7 +39,7 @@ from anomalon.pipeline.run_directory import (
     write_scores,
 )
 from anomalon.pipeline.samples import SelectedSample, select_samples
-from anomalon.pipeline.sanity import SanityTests, draw_sanity, examine
+from anomalon.pipeline.sanity import SanityTests, draw_sanity, examine, too_small
 from anomalon.pipeline.summaries import (
     cutflow_csv,
     cutflow_of,
@@ -235,7 +235,8 @@ class _Work:
             examined = examine(self.search, parts, [f.detector for f in fitted], scores, retrain)
             drawn = draw_pseudo_data(self.search, parts, scores)
             told = describe(drawn, self.search, scores, hidden=self.options.unblind is None)
-        return SanityTests(tuple(examined), drawn, told)
+        note = too_small(self.search, parts)
+        return SanityTests(tuple(examined), drawn, told, (note,) if note else ())
 
     def _compared(
         self, parts: Parts, fitted: Sequence[Fitted], scores: ev.Scores, sanity: SanityTests | None
@@ -265,7 +266,7 @@ class _Work:
             seed=search.seed,
             main_detector=search.main,
             background=search.background,
-            notes=notes(search, parts.table.samples, state),
+            notes=(*notes(search, parts.table.samples, state), *(made.sanity.notes if made.sanity else ())),
             headline=headline(main_summary, summaries, evaluations, samples, candidates, background=search.background),
             samples=samples,
             ledger=tuple(entry.to_dict() for s in selected for entry in s.visible_ledger(state)),

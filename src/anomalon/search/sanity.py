@@ -42,7 +42,7 @@ class SanitySettings(Settings):
     detector: str | None = None
     epochs: int | None = Field(default=10, ge=1)
     leave_out: tuple[str, ...] | None = None
-    leave_out_minimum: int = Field(default=200, ge=20)
+    leave_out_minimum: int = Field(default=50, ge=20)
     pt_factors: tuple[float, ...] = Field(default=(1.5, 3.0, 5.0, 7.0, 10.0), min_length=1)
     dummy_fraction: float = Field(default=1.0, gt=0, le=1)
     events: int = Field(default=20_000, ge=100)
