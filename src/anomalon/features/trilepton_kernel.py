@@ -9,9 +9,15 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from anomalon import kinematics
 
-_wrap_phi = njit(nogil=True)(kinematics.wrap_phi)
+@njit(cache=True, nogil=True)
+def wrapped(phi: Any) -> Any:
+    """An angle in (-pi, pi].
+
+    The formula of :func:`anomalon.kinematics.wrap_phi`, written a second time: Numba's cache looks for changes in this
+    file alone, and would go on with an old formula from another.
+    """
+    return -((-phi + math.pi) % (2.0 * math.pi) - math.pi)
 
 
 class Directions(NamedTuple):
@@ -66,6 +72,6 @@ def _near(eta: Any, phi: Any, leptons: Directions, event: Any, distance: Any) ->
         d_eta = eta - leptons.eta[k]
         if not leptons.good[k] or abs(d_eta) > distance:  # most are farther already
             continue
-        if math.hypot(d_eta, _wrap_phi(phi - leptons.phi[k])) <= distance:
+        if math.hypot(d_eta, wrapped(phi - leptons.phi[k])) <= distance:
             return True
     return False
