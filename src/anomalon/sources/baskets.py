@@ -7,7 +7,8 @@ all that reading needs; building an awkward array per basket and branch costs as
 from __future__ import annotations
 
 import bisect
-from collections.abc import Sequence
+import struct
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +16,14 @@ import awkward as ak
 import numpy as np
 import numpy.typing as npt
 from numba import njit
+from uproot.compression import decompress
 from uproot.interpretation.jagged import AsJagged
 from uproot.interpretation.numerical import AsDtype
+
+_KEY = struct.Struct(">ihiIhh")
+"""Beginning of a basket's key: bytes in the file, version, bytes unpacked, date, bytes of the key, cycle."""
+_HEADER = struct.Struct(">HiiiiB")
+"""End of a basket's key: version, size of the buffer, of the offsets, entries, last byte of the values, flag."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,30 @@ class Flat:
         return cls(ak.to_numpy(layout))
 
 
+class Room:
+    """Memory for the columns of a chunk of events, asked for at once: from a few MB on it comes in huge pages.
+
+    Pages of 4 kB, each cleared when it is first written to, cost as much time as the copies that fill them.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._bytes, self._used = np.empty(size, dtype=np.uint8), 0
+
+    @classmethod
+    def for_entries(cls, branches: Iterable[Any], entries: int) -> Room:
+        """Room for this many entries of some branches: an estimate from the size that they have in all."""
+        return cls(sum(branch.uncompressed_bytes * entries // max(branch.num_entries, 1) + 64 for branch in branches))
+
+    def array(self, n: int, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+        """An array to be filled; memory of its own where the room is used up."""
+        end = self._used + n * dtype.itemsize
+        if end > len(self._bytes):
+            return np.empty(n, dtype)
+        array = self._bytes[self._used : end].view(dtype)
+        self._used = -(-end // 64) * 64  # the next begins where a line of the cache does
+        return array
+
+
 def is_plain(branch: Any) -> bool:
     """Whether a branch holds one number, or one list of numbers, per entry: what :func:`read_baskets` can read."""
     kind = branch.interpretation
@@ -54,7 +85,9 @@ def is_plain(branch: Any) -> bool:
     return _is_number(kind)
 
 
-def read_baskets(branch: Any, start: int, stop: int, like: npt.NDArray[np.int64] | None = None) -> Flat:
+def read_baskets(
+    branch: Any, start: int, stop: int, *, like: npt.NDArray[np.int64] | None = None, room: Room | None = None
+) -> Flat:
     """Entries ``start`` to ``stop`` of a plain branch; only the baskets that hold some of them are read.
 
     Args:
@@ -62,30 +95,51 @@ def read_baskets(branch: Any, start: int, stop: int, like: npt.NDArray[np.int64]
         start: first entry.
         stop: entry after the last.
         like: offsets of a branch that should have the same lists; where it has, they are given back themselves.
+        room: memory for the values.
     """
     kind = branch.interpretation
     jagged = isinstance(kind, AsJagged)
     dtype, edges = (kind.content if jagged else kind).from_dtype, branch.entry_offsets
     values, ends = [], []
     for i in range(bisect.bisect_right(edges, start) - 1, bisect.bisect_left(edges, stop)):
-        basket = branch.basket(i)
+        data, places = _contents(branch, i)
         window = slice(max(start - edges[i], 0), min(stop, edges[i + 1]) - edges[i])
         if jagged:
-            places = basket.byte_offsets[window.start : window.stop + 1]
-            ends.append(places)
-            window = slice(places[0] // dtype.itemsize, places[-1] // dtype.itemsize)
-        values.append(basket.data.view(dtype)[window])
-    return Flat(_joined(values, dtype), _offsets(ends, dtype.itemsize, like) if jagged else None)
+            ends.append(places[window.start : window.stop + 1])
+            window = slice(ends[-1][0] // dtype.itemsize, ends[-1][-1] // dtype.itemsize)
+        values.append(data.view(dtype)[window])
+    return Flat(_joined(values, dtype, room or Room(0)), _offsets(ends, dtype.itemsize, like) if jagged else None)
+
+
+def _contents(branch: Any, i: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32]]:
+    """Bytes of the values of a basket, and for lists the byte at which each entry begins and the last one ends.
+
+    What uproot's ``branch.basket`` gives, without the objects that it makes of every basket.
+    """
+    if i >= branch.num_baskets - len(branch.embedded_baskets):  # never closed: it lies inside the branch
+        basket = branch.basket(i)
+        return basket.data, basket.byte_offsets
+    chunk, cursor = branch.basket_chunk_cursor(i)
+    packed, _, size, _, key_size, _ = cursor.fields(chunk, _KEY, {}, move=False)
+    cursor.skip(key_size - _HEADER.size)
+    *_, last, _ = cursor.fields(chunk, _HEADER, {})
+    packed -= key_size
+    data = cursor.bytes(chunk, size, {}) if packed == size else decompress(chunk, cursor, {}, packed, size).raw_data
+    end = last - key_size
+    offsets = data[end:].view(">i4")[1:].astype(np.int32)  # the first is their number
+    offsets -= key_size
+    offsets[-1:] = end
+    return data[:end], offsets
 
 
 def _is_number(kind: Any) -> bool:
     return type(kind) is AsDtype and kind.from_dtype.names is None and kind.from_dtype.shape == ()
 
 
-def _joined(parts: Sequence[npt.NDArray[Any]], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+def _joined(parts: Sequence[npt.NDArray[Any]], dtype: np.dtype[Any], room: Room) -> npt.NDArray[Any]:
     """Copy the values of some baskets into one array, in the machine's byte order."""
-    native = dtype.newbyteorder("=")
-    return np.concatenate(parts, dtype=native) if parts else np.zeros(0, native)
+    out = room.array(sum(map(len, parts)), dtype.newbyteorder("="))
+    return np.concatenate(parts, out=out) if parts else out
 
 
 def _offsets(
