@@ -40,6 +40,11 @@ TITLES = {
     "gaussian-mixture": "Gaussian mixture",
     "isolation-forest": "Isolation forest",
     "gradient-boosting": "Gradient boosting",
+    "vae": "Variational autoencoder",
+    "frette2023-ae-large": "Large AE of Frette 2023",
+    "frette2023-ae-small": "Small AE of Frette 2023",
+    "frette2023-vae-large": "Large VAE of Frette 2023",
+    "frette2023-vae-small": "Small VAE of Frette 2023",
 }
 
 
