@@ -24,6 +24,8 @@ Rows = npt.NDArray[np.int64]
 
 _STREAM = 40_411
 """Keeps these random numbers apart from all others of the same seed."""
+SHARE = 0.1
+"""Events drawn over effective events to draw from: more would repeat them, and fluctuate more than collisions do."""
 LARGEST_EXCESS = 6.0
 """Signal events mixed in are at most this many statistical errors of the background above the threshold."""
 
@@ -58,7 +60,7 @@ def draw(search: SearchConfig, parts: Parts, scores: Scores) -> Drawn:
     ours, template = tested[::2], tested[1::2]
     weight = np.maximum(parts.table.weight[ours], 0.0)
     effective = float(weight.sum() ** 2 / (weight**2).sum())
-    expected = min(float(search.sanity.pseudo_events), effective)
+    expected = min(float(search.sanity.pseudo_events), SHARE * effective)
     rows = ours[draw_pseudo_data(weight, expected, seed=search.seed)]
     scaled = parts.table.weight[template] * (expected / parts.table.weight[template].sum())
     above = scaled[scores.score[template] > scores.threshold].sum()

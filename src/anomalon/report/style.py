@@ -22,7 +22,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-BACKGROUND_COLOURS = ("#92dadd", "#94a4a2", "#3f90da", "#b9ac70", "#717581", "#a96b59")
+BACKGROUND_COLOURS = (
+    "#92dadd", "#94a4a2", "#3f90da", "#b9ac70", "#717581", "#a96b59",
+    "#c9e3b4", "#e3c7e8", "#2f5d62", "#f3d9b1", "#7a9e48", "#b58db6",
+)  # fmt: skip
 SIGNAL_COLOURS = ("#bd1f01", "#832db6", "#e76300", "#111111", "#ffa90e")
 DETECTOR_COLOURS = ("#3f90da", "#ffa90e", "#bd1f01", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#92dadd")
 LINES = ("-", "--", "-.", ":")
