@@ -9,7 +9,7 @@ import uproot
 
 from anomalon.errors import InputFileError
 from anomalon.sources import open_source
-from anomalon.sources.baskets import Room, read_baskets
+from anomalon.sources.baskets import read_baskets
 from anomalon.sources.root import open_tables, read_flat
 from tests.sources.nano_files import nano_branches, write_nano
 
@@ -59,13 +59,3 @@ def test_branches_of_one_collection_with_different_lists_are_refused(tmp_path):
     path = write_nano(tmp_path / "mixed.root", branches)
     with pytest.raises(InputFileError, match=r"damaged: Jet_\w+ and Jet_pt have lists of different lengths"):
         list(open_source(path).iterate(["jets"]))
-
-
-def test_columns_in_one_room_are_those_of_their_own_memory_even_where_it_is_too_small(path):
-    tree, room = open_tables(path)["Events"], Room(700)
-    read = {name: read_baskets(tree[name], 10, 75, room=room) for name in (*JETS, "MET_pt", "event")}
-    for name, flat in read.items():
-        np.testing.assert_array_equal(flat.values, read_baskets(tree[name], 10, 75).values, err_msg=name)
-    inside = [np.shares_memory(flat.values, room._bytes) for flat in read.values()]
-    assert any(inside)
-    assert not all(inside)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import bisect
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,30 +53,6 @@ class Flat:
         return cls(ak.to_numpy(layout))
 
 
-class Room:
-    """Memory for the columns of a chunk of events, asked for at once: from a few MB on it comes in huge pages.
-
-    Pages of 4 kB, each cleared when it is first written to, cost as much time as the copies that fill them.
-    """
-
-    def __init__(self, size: int) -> None:
-        self._bytes, self._used = np.empty(size, dtype=np.uint8), 0
-
-    @classmethod
-    def for_entries(cls, branches: Iterable[Any], entries: int) -> Room:
-        """Room for this many entries of some branches: an estimate from the size that they have in all."""
-        return cls(sum(branch.uncompressed_bytes * entries // max(branch.num_entries, 1) + 64 for branch in branches))
-
-    def array(self, n: int, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-        """An array to be filled; memory of its own where the room is used up."""
-        end = self._used + n * dtype.itemsize
-        if end > len(self._bytes):
-            return np.empty(n, dtype)
-        array = self._bytes[self._used : end].view(dtype)
-        self._used = -(-end // 64) * 64  # the next begins where a line of the cache does
-        return array
-
-
 def is_plain(branch: Any) -> bool:
     """Whether a branch holds one number, or one list of numbers, per entry: what :func:`read_baskets` can read."""
     kind = branch.interpretation
@@ -85,9 +61,7 @@ def is_plain(branch: Any) -> bool:
     return _is_number(kind)
 
 
-def read_baskets(
-    branch: Any, start: int, stop: int, *, like: npt.NDArray[np.int64] | None = None, room: Room | None = None
-) -> Flat:
+def read_baskets(branch: Any, start: int, stop: int, *, like: npt.NDArray[np.int64] | None = None) -> Flat:
     """Entries ``start`` to ``stop`` of a plain branch; only the baskets that hold some of them are read.
 
     Args:
@@ -95,7 +69,6 @@ def read_baskets(
         start: first entry.
         stop: entry after the last.
         like: offsets of a branch that should have the same lists; where it has, they are given back themselves.
-        room: memory for the values.
     """
     kind = branch.interpretation
     jagged = isinstance(kind, AsJagged)
@@ -108,7 +81,7 @@ def read_baskets(
             ends.append(places[window.start : window.stop + 1])
             window = slice(ends[-1][0] // dtype.itemsize, ends[-1][-1] // dtype.itemsize)
         values.append(data.view(dtype)[window])
-    return Flat(_joined(values, dtype, room or Room(0)), _offsets(ends, dtype.itemsize, like) if jagged else None)
+    return Flat(_joined(values, dtype), _offsets(ends, dtype.itemsize, like) if jagged else None)
 
 
 def _contents(branch: Any, i: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32]]:
@@ -136,10 +109,10 @@ def _is_number(kind: Any) -> bool:
     return type(kind) is AsDtype and kind.from_dtype.names is None and kind.from_dtype.shape == ()
 
 
-def _joined(parts: Sequence[npt.NDArray[Any]], dtype: np.dtype[Any], room: Room) -> npt.NDArray[Any]:
+def _joined(parts: Sequence[npt.NDArray[Any]], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     """Copy the values of some baskets into one array, in the machine's byte order."""
-    out = room.array(sum(map(len, parts)), dtype.newbyteorder("="))
-    return np.concatenate(parts, out=out) if parts else out
+    native = dtype.newbyteorder("=")
+    return np.concatenate(parts, dtype=native) if parts else np.zeros(0, native)
 
 
 def _offsets(

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import uproot
 
 from anomalon.errors import AnomalonError, InputFileError
-from anomalon.sources.baskets import Flat, Room, is_plain, read_baskets
+from anomalon.sources.baskets import Flat, is_plain, read_baskets
 
 MAGIC = b"root"
 _BIG_FILE = 1_000_000
@@ -138,10 +138,9 @@ def _read_plain(branches: Mapping[str, Any], start: int, stop: int) -> dict[str,
     """Read branches basket by basket; those whose lists have the same counter share their offsets."""
     read: dict[str, Flat] = {}
     offsets: dict[str, npt.NDArray[np.int64]] = {}
-    room = Room.for_entries(branches.values(), stop - start)
     for name, branch in branches.items():
         counter = "" if branch.count_leaf is None else branch.count_leaf.member("fName")
-        flat = read[name] = read_baskets(branch, start, stop, like=offsets.get(counter), room=room)
+        flat = read[name] = read_baskets(branch, start, stop, like=offsets.get(counter))
         if counter and flat.offsets is not None:
             offsets.setdefault(counter, flat.offsets)
     return read
