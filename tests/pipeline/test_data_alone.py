@@ -211,7 +211,12 @@ def test_what_is_computed_from_the_tail_is_withheld_and_the_report_says_so(blind
     assert {"score_isolation-forest", "features_1", "correlation", "flagged"} <= drawn
     assert not [name for name in drawn if name.startswith(("performance", "roc", "sic", "training"))]
     page = (output / "report.html").read_text(encoding="utf-8")
-    for text in ("Candidates are withheld", "How detectors do against signals is withheld", "<td>withheld</td>"):
+    for text in (
+        "Candidates are withheld",
+        "How detectors do against signals is withheld",
+        "<td>withheld</td>",
+        "Data above the threshold of Isolation forest is withheld",
+    ):
         assert text in page
 
 

@@ -158,12 +158,15 @@ def _score_figures(results: SearchResults, data: FigureData, heading: Heading) -
 def _score_caption(results: SearchResults) -> str:
     text = "Test events with their expected weights; backgrounds are stacked."
     if results.background == "data":
-        text = "Test events: the data as counted, signals as expected in the same part of the luminosity."
+        signals = ", signals as expected in the same part of the luminosity" if results.signals else ""
+        text = f"Test events: the data as counted{signals}."
     return text + _withheld(results)
 
 
 def _withheld(results: SearchResults) -> str:
-    return " Data above the threshold is withheld." if results.blinding.applies else ""
+    """What a figure lacks: rows above the threshold of one detector are missing from the scores of all of them."""
+    title = next((d.title for d in results.detectors if d.name == results.main_detector), results.main_detector)
+    return f" Data above the threshold of {title} is withheld." if results.blinding.applies else ""
 
 
 def _score_label(detector: DetectorSummary) -> str:
