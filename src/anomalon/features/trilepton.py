@@ -26,8 +26,10 @@ Floats = npt.NDArray[np.float64]
 PER_CHANNEL = tuple(f"{channel}_{what}" for what in ("Zmass", "Dr_Z", "Sum_mass") for channel in CHANNELS)
 COMMON = (
     "MET_pt", "nElectron", "nMuon", "lep1_pt", "lep2_pt", "lep3_pt", "Z_pt", "W_lepton_pt", "mT_W", "m_3l",
-    "LT", "HT", "nJet", "nBJet",
+    "LT",
 )  # fmt: skip
+OF_JETS = ("HT", "nJet", "nBJet")
+JET_FIELDS = ("pt", "eta", "phi", "btag")
 ONE_HOT = tuple(f"channel_{channel}" for channel in CHANNELS)
 ANGLES = ("dphi_W_MET",)
 
@@ -37,6 +39,8 @@ class TrileptonFeatures(Settings):
 
     Attributes:
         selection: which leptons may enter the triplet.
+        jets: whether HT, nJet and nBJet are among the columns; without them no jet is read, and the columns need
+            leptons and missing transverse momentum alone, as those of Terrazas 2025.
         jet_pt_min: minimum pT in GeV of the jets in HT, nJet and nBJet.
         jet_eta_max: maximum |eta| of those jets.
         jet_lepton_dr: jets closer than this to a good lepton, of the triplet or not, are that lepton, and do not count.
@@ -44,9 +48,12 @@ class TrileptonFeatures(Settings):
     >>> features = TrileptonFeatures().transform(Events.from_dicts([{"met": {"pt": 30.0, "phi": 0.0}}]))
     >>> features.values.shape == (1, len(features.names)), bool(features.mask.any())
     (True, False)
+    >>> sorted(TrileptonFeatures().requires - TrileptonFeatures(jets=False).requires)
+    ['jets.btag', 'jets.eta', 'jets.phi', 'jets.pt']
     """
 
     selection: TrileptonSelection = TrileptonSelection()
+    jets: bool = True
     jet_pt_min: float = 30.0
     jet_eta_max: float = 2.5
     jet_lepton_dr: float = 0.4
@@ -54,12 +61,13 @@ class TrileptonFeatures(Settings):
     @property
     def names(self) -> tuple[str, ...]:
         """Column names, in order."""
-        return (*PER_CHANNEL, *COMMON, *ONE_HOT, *ANGLES)
+        return (*PER_CHANNEL, *COMMON, *(OF_JETS if self.jets else ()), *ONE_HOT, *ANGLES)
 
     @property
     def requires(self) -> frozenset[str]:
         """Dotted names of the event fields that :meth:`transform` reads."""
-        return self.selection.requires | {"met.pt", "met.phi", "jets.pt", "jets.eta", "jets.phi", "jets.btag"}
+        of_jets = {f"jets.{column}" for column in JET_FIELDS if self.jets}
+        return self.selection.requires | {"met.pt", "met.phi"} | of_jets
 
     def transform(self, events: Events) -> Features:
         """Compute the features, float32 (event, feature); every value of an event without a triplet is missing.
@@ -70,8 +78,10 @@ class TrileptonFeatures(Settings):
         events.require(sorted(self.requires), "feature set 'trilepton'")
         electrons, muons = (self.selection.good_of(events, flavour) for flavour in FLAVOURS)
         triplets = triplets_of(electrons, muons)
-        columns = {**_lepton_columns(triplets, events), **self._jet_columns(triplets, events, electrons, muons)}
+        columns = _lepton_columns(triplets, events)
         columns |= _channel_columns(triplets, columns)
+        if self.jets:
+            columns |= self._jet_columns(triplets, events, electrons, muons)
         present = _presence(triplets, self.names)
         there = np.stack([present[name] for name in self.names])
         filled = np.where(there, np.stack([columns[name] for name in self.names]), np.nan)
@@ -84,12 +94,12 @@ class TrileptonFeatures(Settings):
         self, triplets: Triplets, events: Events, electrons: GoodLeptons, muons: GoodLeptons
     ) -> dict[str, Floats]:
         """HT and counts of the jets of the events with a triplet."""
-        jets = events.lists("jets", ("pt", "eta", "phi", "btag"))
+        jets = events.lists("jets", JET_FIELDS)
         keep = (jets["pt"] > self.jet_pt_min) & (abs(jets["eta"]) < self.jet_eta_max)
         summed = np.stack([jets["pt"], np.ones(len(keep)), jets["btag"]], axis=1, dtype=np.float64)
         e, mu = (_directions(found.leptons, found.mask) for found in (electrons, muons))
         sums = sum_apart(triplets.event, _directions(jets, keep), summed, e, mu, self.jet_lepton_dr)
-        return dict(zip(("HT", "nJet", "nBJet"), sums.T, strict=True))
+        return dict(zip(OF_JETS, sums.T, strict=True))
 
 
 def _directions(lists: Lists, good: npt.NDArray[np.bool_]) -> Directions:
