@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import reprlib
 import typing
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -104,8 +104,19 @@ _PLAIN_WORDS = {
 
 def _explain(model: type[BaseModel], error: ValidationError) -> str:
     # a list is also called too short when its only item is wrong
-    items = [dict(item) for item in error.errors() if item["type"] != "too_short" or not item["input"]]
+    items = [item for item in _items(error) if item["type"] != "too_short" or not item["input"]]
     return "; ".join(dict.fromkeys(_line(model, item) for item in items[:3]))
+
+
+def _items(error: ValidationError, path: tuple[Any, ...] = ()) -> Iterator[dict[str, Any]]:
+    """All mistakes with their whole path; those of settings that a validator chose and checked among them."""
+    for found in error.errors():
+        item: dict[str, Any] = {**found, "loc": (*path, *found["loc"])}
+        inner = item.get("ctx", {}).get("error")
+        if isinstance(inner, ValidationError):
+            yield from _items(inner, item["loc"])
+        else:
+            yield item
 
 
 def _line(model: type[BaseModel], item: dict[str, Any]) -> str:

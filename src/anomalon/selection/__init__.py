@@ -55,7 +55,7 @@ def get(kind: str, **settings: Any) -> TrileptonSelection | LeptonSelection:
         UnknownNameError: there is no such kind.
         ConfigError: a setting is unknown or out of range.
     """
-    return _parse(kind, settings, where=f"selection '{kind}'")
+    return parse({"kind": kind, **settings}, where=f"selection '{kind}'")
 
 
 def for_features(name: str) -> TrileptonSelection | LeptonSelection:
@@ -79,16 +79,27 @@ def parse(fragment: Any, where: str = "selection") -> TrileptonSelection | Lepto
     """
     if isinstance(fragment, TrileptonSelection | LeptonSelection):
         return fragment
+    kind, settings = _chosen(fragment, where)
+    return kind.parse(settings, where=where)
+
+
+def _chosen(fragment: Any, where: str = "selection") -> tuple[type[TrileptonSelection | LeptonSelection], Any]:
+    """Class of a fragment and its settings."""
     if not isinstance(fragment, Mapping):
         raise ConfigError(f"{where} = {fragment!r}: expected a mapping of keys to values")
-    return _parse(fragment.get("kind", DEFAULT), {k: v for k, v in fragment.items() if k != "kind"}, where)
-
-
-def _parse(kind: Any, settings: Mapping[str, Any], where: str) -> TrileptonSelection | LeptonSelection:
+    kind = fragment.get("kind", DEFAULT)
     if not isinstance(kind, str) or kind not in _REGISTRY:
         raise UnknownNameError(f"no selection {kind!r}; {suggest(str(kind), _REGISTRY)}")
-    return _REGISTRY[kind].parse(settings, where=where)
+    return _REGISTRY[kind], {key: value for key, value in fragment.items() if key != "kind"}
 
 
-AnySelection = Annotated[TrileptonSelection | LeptonSelection, BeforeValidator(parse)]
+def _validated(fragment: Any) -> TrileptonSelection | LeptonSelection:
+    """A field's value; mistakes stay those of its keys, so that the whole path can be told."""
+    if isinstance(fragment, TrileptonSelection | LeptonSelection):
+        return fragment
+    kind, settings = _chosen(fragment)
+    return kind.model_validate(settings)
+
+
+AnySelection = Annotated[TrileptonSelection | LeptonSelection, BeforeValidator(_validated)]
 """A selection as a field of settings: takes a fragment or a selection."""
