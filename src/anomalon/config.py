@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import reprlib
 import typing
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
 from anomalon.errors import AnomalonError, ConfigError, UnknownNameError, suggest
+
+
+Chosen = TypeVar("Chosen", bound=BaseModel)
 
 
 class Settings(BaseModel):
@@ -52,6 +55,18 @@ class Settings(BaseModel):
             raise ConfigError(f"{where}: {_explain(cls, error)}") from None
         except UnknownNameError as error:
             raise ConfigError(f"{where}: {error}") from None
+
+
+def parse_under(settings: type[Chosen], values: Any, key: str) -> Chosen:
+    """Validate the values under a key whose settings a validator chooses by itself; mistakes name the whole path.
+
+    Raises:
+        ConfigError: with one readable line for the first mistakes.
+    """
+    try:
+        return settings.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(_explain(settings, error, key)) from None
 
 
 def load_yaml(path: str | Path) -> dict[str, Any]:
@@ -102,26 +117,15 @@ _PLAIN_WORDS = {
 }
 
 
-def _explain(model: type[BaseModel], error: ValidationError) -> str:
+def _explain(model: type[BaseModel], error: ValidationError, key: str = "") -> str:
     # a list is also called too short when its only item is wrong
-    items = [item for item in _items(error) if item["type"] != "too_short" or not item["input"]]
-    return "; ".join(dict.fromkeys(_line(model, item) for item in items[:3]))
+    items = [dict(item) for item in error.errors() if item["type"] != "too_short" or not item["input"]]
+    return "; ".join(dict.fromkeys(_line(model, item, key) for item in items[:3]))
 
 
-def _items(error: ValidationError, path: tuple[Any, ...] = ()) -> Iterator[dict[str, Any]]:
-    """All mistakes with their whole path; those of settings that a validator chose and checked among them."""
-    for found in error.errors():
-        item: dict[str, Any] = {**found, "loc": (*path, *found["loc"])}
-        inner = item.get("ctx", {}).get("error")
-        if isinstance(inner, ValidationError):
-            yield from _items(inner, item["loc"])
-        else:
-            yield item
-
-
-def _line(model: type[BaseModel], item: dict[str, Any]) -> str:
+def _line(model: type[BaseModel], item: dict[str, Any], key: str = "") -> str:
     *parents, last = item["loc"] or ("",)
-    where = ".".join(str(part) for part in item["loc"])
+    where = ".".join(str(part) for part in ([key] if key else []) + [*item["loc"]])
     if item["type"] == "extra_forbidden":
         return f"unknown key '{where}'; {suggest(str(last), _keys(model, parents))}"
     if item["type"] == "missing":

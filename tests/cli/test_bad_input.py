@@ -19,6 +19,7 @@ import yaml
 from anomalon.cli import _app
 from anomalon.errors import RunError
 from anomalon.partial import held
+from anomalon.pipeline import export
 from anomalon.pipeline.run_directory import RunDirectory
 from anomalon.sources import ReadSettings, ingest
 from anomalon.store import Store, StoreWriter
@@ -83,7 +84,7 @@ def test_a_byte_order_mark_is_no_mistake(config, run, tmp_path):
         ({"selection": []}, "selection = []: expected a mapping"),
         ({"selection": {"pt_mim": [20, 15, 10]}}, "unknown key 'selection.pt_mim'; did you mean 'pt_min'?"),
         ({"selection": {"pt_min": [True, 15, 10]}}, "expected a number, not true or false"),
-        ({"features": {"set": "trilepto"}}, "no feature set 'trilepto'; did you mean 'trilepton'?"),
+        ({"features": {"set": "trilepto"}}, "no feature set 'trilepto'; did you mean 'trilepton' or 'leptons'?"),
         ({"features": {"set": ["a"]}}, "set = ['a']: expected the name of a feature set"),
         ({"features": {"set": None}}, "set = None"),
         ({"features": {"selection": {}}}, "give it under the key selection"),
@@ -105,7 +106,11 @@ def test_a_byte_order_mark_is_no_mistake(config, run, tmp_path):
             "inputs: no feature 'MET_p'; did you mean 'MET_pt'?",
         ),
         ({"detectors": [{"kind": "kmeans", "inputs": []}]}, "inputs = []: give at least one"),
-        ({"detectors": [{"kind": "kmeans", "features": "x"}]}, "unknown key 'features'; all detectors share"),
+        ({"detectors": [{"kind": "kmeans", "features": "x"}]}, "no feature set 'x'; allowed: "),
+        (
+            {"detectors": [{"kind": "kmeans", "feature_settings": {"jet_pt_min": 20}}]},
+            "feature_settings of the search's own set are given once, under the key features",
+        ),
         ({"detectors": [{"kind": "kmeans", "name": "supervised"}]}, "is taken by a baseline"),
         ({"detectors": [{"kind": "kmeans", "name": "met"}]}, "is taken by a baseline"),
         ({"main_detector": "isolation"}, "main_detector: no detector 'isolation'; did you mean 'isolation-forest'?"),
@@ -459,7 +464,8 @@ def test_a_full_disk_leaves_nothing_half_written(refused, samples, tmp_path, mon
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr(export._Growing, "append", full)
+    monkeypatch.setattr(export._Target, "check", full)
     for name in ("f.h5", "f.npy"):
         assert "No space left on device" in refused("features", samples["soft"], "-o", tmp_path / name)
     assert list(tmp_path.iterdir()) == []

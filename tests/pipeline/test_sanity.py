@@ -26,6 +26,7 @@ MATRIX = {
 QUICK: dict[str, Any] = {
     "detectors": [{"kind": "kmeans"}, MATRIX],
     "sanity": {"events": 300, "leave_out_minimum": 50, "pt_factors": [2, 10], "pseudo_events": 200},
+    "split": {"train": 0.3, "validation": 0.1, "test": 0.6},
     "supervised": None,
 }
 

@@ -183,6 +183,10 @@ def note_in_legend(axes: Axes, note: str) -> None:
         axes.plot([], [], " ", label=note)
 
 
+_MANY, _SMALLER = 14, 0.8
+"""Entries from which on a legend is written smaller, and how much."""
+
+
 def legend_on_top(axes: Axes, *, columns: int | None = None, **options: Any) -> None:
     """Draw the legend above the frame; the figure grows, the axes keep their size in inches.
 
@@ -195,13 +199,15 @@ def legend_on_top(axes: Axes, *, columns: int | None = None, **options: Any) -> 
     if not handles:
         return
     figure = axes.figure.figure
-    columns = columns or _columns_within(axes.get_position().width * figure.get_figwidth(), labels)
+    scale = _SMALLER if len(labels) > _MANY else 1.0
+    columns = columns or _columns_within(axes.get_position().width * figure.get_figwidth() / scale, labels)
     rows = -(-len(labels) // columns) + ("title" in options)
-    _grow(figure, rows * 0.235 + 0.12)
+    _grow(figure, scale * rows * 0.235 + 0.12)
     height = axes.get_position().height * figure.get_figheight()
+    size = {"fontsize": scale * mpl.rcParams["legend.fontsize"]}
     axes.legend(
         handles, labels, loc="lower left", ncols=columns, bbox_to_anchor=(0.0, 1 + 0.33 / height), borderaxespad=0,
-        borderpad=0, alignment="left", **options,
+        borderpad=0, alignment="left", **{**size, **options},
     )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
+from anomalon.config import parse_under
 from anomalon.errors import ConfigError, UnknownNameError, suggest
 from anomalon.selection.cutflow import Cutflow, Selected, Selection, apply
 from anomalon.selection.leptons import Leptons, LeptonSelection, find_leptons
@@ -61,8 +62,8 @@ def get(kind: str, **settings: Any) -> TrileptonSelection | LeptonSelection:
 def for_features(name: str) -> TrileptonSelection | LeptonSelection:
     """The selection that a feature set goes with, with its defaults: that of its name, otherwise the trilepton one.
 
-    >>> for_features("leptons").kind, for_features("rmm").kind
-    ('leptons', 'trilepton')
+    >>> type(for_features("leptons")).__name__, type(for_features("rmm")).__name__
+    ('LeptonSelection', 'TrileptonSelection')
     """
     return parse({"kind": name if name in _REGISTRY else DEFAULT})
 
@@ -98,7 +99,7 @@ def _validated(fragment: Any) -> TrileptonSelection | LeptonSelection:
     if isinstance(fragment, TrileptonSelection | LeptonSelection):
         return fragment
     kind, settings = _chosen(fragment)
-    return kind.model_validate(settings)
+    return parse_under(kind, settings, "selection")
 
 
 AnySelection = Annotated[TrileptonSelection | LeptonSelection, BeforeValidator(_validated)]
