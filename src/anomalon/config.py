@@ -18,7 +18,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, fie
 
 from anomalon.errors import AnomalonError, ConfigError, UnknownNameError, suggest
 
-
 Chosen = TypeVar("Chosen", bound=BaseModel)
 
 
