@@ -204,7 +204,7 @@ def sum_of_weights(batches: Batches) -> float:
     """Sum of the absolute weights of an epoch, without computing its values where the weights are at hand."""
     weights = getattr(batches, "weights", None)
     if isinstance(weights, np.ndarray):
-        return float(np.abs(weights).sum())
+        return float(sum(np.abs(part).sum() for part in np.array_split(weights, -(-len(weights) // 1_000_000) or 1)))
     return sum(float(np.abs(w).sum()) for _, w in batches.epoch(0))
 
 
