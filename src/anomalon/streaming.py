@@ -33,7 +33,7 @@ from anomalon.store import Store
 Floats = npt.NDArray[np.float64]
 Inputs = npt.NDArray[np.float32]
 
-_MMAP_THRESHOLD, _LARGE = -3, 4 << 20
+_MMAP_THRESHOLD, _LARGE = -3, 1 << 20
 """Parameter of glibc's mallopt, and the bytes from which on an array has memory of its own."""
 ROWS = 16_384
 """Rows of a block: 35 MB of a 529-column matrix."""
