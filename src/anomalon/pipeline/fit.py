@@ -14,6 +14,7 @@ from anomalon.errors import EmptySelectionError
 from anomalon.models.detector import Detector, DetectorSettings
 from anomalon.models.discriminator import Discriminator, DiscriminatorSettings
 from anomalon.pipeline.cache import StageCache, code_digest
+from anomalon.pipeline.configuration import SearchConfig
 from anomalon.pipeline.parts import Parts
 from anomalon.pipeline.progress import Progress
 from anomalon.selection import Cutflow
@@ -24,7 +25,7 @@ MINIMUM_TRAINING = 100
 
 CODE = (
     "models", "networks", "training", "preprocessing", "batches", "streaming", "features",
-    "pipeline/fit", "pipeline/parts", "pipeline/search",
+    "pipeline/fit", "pipeline/parts", "pipeline/mixed",
 )  # fmt: skip
 
 
@@ -50,6 +51,17 @@ def check_enough(parts: Parts, cutflow: Cutflow) -> None:
             f"{n} background events left to train on, at least {MINIMUM_TRAINING} are needed "
             f"(raw events after each cut, all samples: {steps}); loosen the selection, or give more events"
         )
+
+
+def training_key(search: SearchConfig, stages: dict[str, str]) -> dict[str, Any]:
+    """What a fitted model depends on beside its own settings: the selected events, their split and their weights."""
+    return {
+        "selected": {k: v for k, v in stages.items() if k.startswith("select-")},
+        "split": search.split.fractions,
+        "seed": search.seed,
+        "luminosity": search.luminosity_fb,
+        "background": search.background,
+    }
 
 
 def fit_detector(

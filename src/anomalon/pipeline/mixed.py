@@ -7,6 +7,7 @@ however many there are.
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,6 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from anomalon.events import Events
+from anomalon.pipeline.cache import StageCache, code_digest
+from anomalon.pipeline.progress import Progress
 from anomalon.store import Store, StoreWriter
 from anomalon.streaming import ROWS
 
@@ -22,6 +25,18 @@ Ints = npt.NDArray[np.int64]
 
 BUCKET = 16 * ROWS
 """Events of the mixed store that are sorted in memory at a time."""
+
+
+def mixed_stage(stores: Sequence[Store], places: Ints, cache: StageCache, progress: Progress) -> Path:
+    """Folder of the mixed store, made by :func:`mix_events` or taken from the cache."""
+    key = {"selected": [s.digest for s in stores], "places": hashlib.sha256(places.tobytes()).hexdigest()}
+    key["code"] = code_digest("store", "pipeline/mixed")
+
+    def produce(folder: Path) -> None:
+        progress.start("mix events")
+        mix_events(stores, places, folder / "store")
+
+    return cache.make("events", key, produce) / "store"
 
 
 def mix_events(stores: Sequence[Store], places: Ints, folder: Path) -> Store:

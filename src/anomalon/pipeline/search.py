@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,12 +17,12 @@ from anomalon.errors import ConfigError, RunError
 from anomalon.models.detector import Detector, DetectorSettings
 from anomalon.pipeline import evaluate as ev
 from anomalon.pipeline import fit
-from anomalon.pipeline.cache import StageCache, code_digest
+from anomalon.pipeline.cache import StageCache
 from anomalon.pipeline.checks import Compared, collisions, draw_checks, pseudo
 from anomalon.pipeline.configuration import SearchConfig
 from anomalon.pipeline.figures import draw
 from anomalon.pipeline.fit import Fitted
-from anomalon.pipeline.mixed import mix_events
+from anomalon.pipeline.mixed import mixed_stage
 from anomalon.pipeline.parts import Parts
 from anomalon.pipeline.progress import Progress, Silent, WithoutNotes
 from anomalon.pipeline.pseudo_data import describe
@@ -184,22 +183,14 @@ class _Work:
         return Parts.of(table, self.search, lambda places: self._mixed(selected, places))
 
     def _mixed(self, selected: Sequence[SelectedSample], places: npt.NDArray[np.int64]) -> Store:
-        """The selected events in the order of learners; a stage of its own."""
-        key = {"selected": [s.events.digest for s in selected], "places": hashlib.sha256(places.tobytes()).hexdigest()}
-        key["code"] = code_digest("store", "pipeline/mixed")
-
-        def produce(folder: Path) -> None:
-            self.options.progress.start("mix events")
-            mix_events([s.events for s in selected], places, folder / "store")
-
-        folder = self.cache.make("events", key, produce)
-        self.stages["events"] = folder.name
-        return Store(folder / "store")
+        folder = mixed_stage([s.events for s in selected], places, self.cache, self.options.progress)
+        self.stages["events"] = folder.parent.name
+        return Store(folder)
 
     def _train(self, parts: Parts, state: Blinding) -> tuple[list[Fitted], dict[str, Any]]:
         search, progress = self.search, self.options.progress
         progress = WithoutNotes(progress) if state.hides_background else progress
-        key = self._training_key()
+        key = fit.training_key(search, self.stages)
         with self._timed("training"):
             fitted = [fit.fit_detector(s, parts, key, self.cache, progress) for s in search.detector_settings()]
             supervised: dict[str, Any] = {}
@@ -212,18 +203,9 @@ class _Work:
         self.stages |= {f"detector-{f.detector.name}": f.folder.parent.name for f in fitted}
         return fitted, supervised
 
-    def _training_key(self) -> dict[str, Any]:
-        return {
-            "selected": {k: v for k, v in self.stages.items() if k.startswith("select-")},
-            "split": self.search.split.fractions,
-            "seed": self.search.seed,
-            "luminosity": self.search.luminosity_fb,
-            "background": self.search.background,
-        }
-
     def _sanity(self, parts: Parts, fitted: Sequence[Fitted], scores: ev.Scores) -> SanityTests:
         """Alter events, leave processes out, draw pseudo-data; detectors trained anew are stages of their own."""
-        key = self._training_key()
+        key = fit.training_key(self.search, self.stages)
 
         def retrain(settings: DetectorSettings, without: str) -> Detector:
             made = fit.fit_detector(settings, parts, key, self.cache, self.options.progress, without=without)
