@@ -1,1 +1,5 @@
-"""The search: thresholds, evaluation, blinding and the records that hold every number of a run."""
+"""What a score means: thresholds, regions, significance, limits, bump hunt, blinding."""
+
+from anomalon.search.significance import asimov_significance, simple_significance
+
+__all__ = ["asimov_significance", "simple_significance"]
