@@ -59,9 +59,10 @@ class Channel:
     @property
     def background(self) -> Floats:
         """Expected background events, shape (bin,)."""
-        return np.sum([t.values for t in self.backgrounds], axis=0, initial=0.0) + np.zeros(len(self.edges) - 1)
+        return sum((t.values for t in self.backgrounds), start=np.zeros(len(self.edges) - 1))
 
     @property
     def background_error(self) -> Floats:
         """Statistical error of the background, shape (bin,)."""
-        return np.sqrt(np.sum([t.errors**2 for t in self.backgrounds], axis=0) + np.zeros(len(self.edges) - 1))
+        variance = sum((t.errors**2 for t in self.backgrounds), start=np.zeros(len(self.edges) - 1))
+        return np.asarray(np.sqrt(variance))
