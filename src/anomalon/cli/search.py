@@ -74,6 +74,8 @@ def _summarise(results: SearchResults, output: Path) -> None:
         out.print(rich_table(results))
     for line in results.headline:
         out.print(f"- {line}", markup=False, highlight=False)
+    for statement in results.statistics.statements if results.statistics is not None else ():
+        out.print(f"- {statement.sentence}", markup=False, highlight=False)
     for check in results.sanity:
         out.print(f"- {'passed' if check.found else 'NOT passed'}: {check.sentence}", markup=False, highlight=False)
     if results.pseudo_data is not None:

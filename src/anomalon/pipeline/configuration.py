@@ -21,6 +21,7 @@ from anomalon.preprocessing import expand
 from anomalon.search.evaluation import BEST_VARIABLE, MET_ALONE, SUPERVISED
 from anomalon.search.results import Background, Role, background_role
 from anomalon.search.sanity import SanitySettings
+from anomalon.search.statistics_settings import StatisticsSettings
 from anomalon.selection import AnySelection, TrileptonSelection
 from anomalon.simulation import FakeSettings, SimulationSettings, get_process
 from anomalon.simulation.presets import get_detector
@@ -113,6 +114,7 @@ class SearchConfig(Settings):
     supervised: dict[str, Any] | None = Field(default_factory=lambda: {"kind": "gradient-boosting"})
     report: ReportConfig = ReportConfig()
     sanity: SanitySettings = SanitySettings()
+    statistics: StatisticsSettings = StatisticsSettings()
 
     @model_validator(mode="before")
     @classmethod
@@ -163,6 +165,7 @@ class SearchConfig(Settings):
         _unique("detector", names)
         self._check_inputs()
         self._check_roles()
+        self.statistics.columns(self.feature_set().names)
         for key, name in (("main_detector", self.main_detector), ("sanity.detector", self.sanity.detector)):
             if name is not None and name not in names:
                 raise ConfigError(f"{key}: no detector '{name}'; {suggest(name, names)}")

@@ -27,6 +27,7 @@ from anomalon.pipeline.parts import Parts
 from anomalon.pipeline.progress import Progress, Silent, WithoutNotes
 from anomalon.pipeline.pseudo_data import describe
 from anomalon.pipeline.pseudo_data import draw as draw_pseudo_data
+from anomalon.pipeline.region_figures import draw_regions
 from anomalon.pipeline.run_directory import (
     MANIFEST,
     RunDirectory,
@@ -39,6 +40,7 @@ from anomalon.pipeline.run_directory import (
 )
 from anomalon.pipeline.samples import SelectedSample, select_samples
 from anomalon.pipeline.sanity import SanityTests, draw_sanity, examine, too_small
+from anomalon.pipeline.statistics import Stated, state_of
 from anomalon.pipeline.summaries import (
     cutflow_csv,
     cutflow_of,
@@ -143,6 +145,7 @@ class _Made:
     scores: ev.Scores
     sanity: SanityTests | None
     compared: Compared | None
+    stated: Stated | None
 
 
 @dataclass
@@ -166,9 +169,12 @@ class _Work:
         with self._timed("score"):
             scores = ev.score([f.detector for f in fitted], parts, search, state)
         sanity = self._sanity(parts, fitted, scores) if self.options.sanity else None
+        with self._timed("statistics"):
+            stated = self._statistics(parts, scores, state)
         with self._timed("evaluate"):
             progress.start("evaluate")
-            made = _Made(parts, fitted, supervised, scores, sanity, self._compared(parts, fitted, scores, sanity))
+            compared = self._compared(parts, fitted, scores, sanity)
+            made = _Made(parts, fitted, supervised, scores, sanity, compared, stated)
             results = self._evaluate(selected, made, state)
         with self._timed("report"):
             self._write(run, results, made)
@@ -220,6 +226,13 @@ class _Work:
         note = too_small(self.search, parts)
         return SanityTests(tuple(examined), drawn, told, (note,) if note else ())
 
+    def _statistics(self, parts: Parts, scores: ev.Scores, state: Blinding) -> Stated | None:
+        """Regions and what follows from them; data that is its own background has no expectation to compare with."""
+        if self.search.background == "data":
+            return None
+        self.options.progress.start("statistics")
+        return state_of(self.search, parts, scores, state)
+
     def _compared(
         self, parts: Parts, fitted: Sequence[Fitted], scores: ev.Scores, sanity: SanityTests | None
     ) -> Compared | None:
@@ -264,6 +277,7 @@ class _Work:
             feature_checks=tuple(made.compared.check()) if made.compared is not None else (),
             sanity=tuple(one.check for one in made.sanity.examined) if made.sanity is not None else (),
             pseudo_data=made.sanity.told if made.sanity is not None else None,
+            statistics=made.stated.record if made.stated is not None else None,
         )
 
     def _write(self, run: RunDirectory, results: SearchResults, made: _Made) -> None:
@@ -288,6 +302,7 @@ class _Work:
 
     def _figures(self, results: SearchResults, made: _Made, detectors: dict[str, Detector]) -> Iterator[FigureEntry]:
         yield from draw(results, self.search, made.parts, detectors, made.scores)
+        yield from draw_regions(results, made.stated.regions if made.stated is not None else None)
         if made.sanity is not None:
             yield from draw_sanity(made.sanity.examined, made.parts, self.search)
         yield from draw_checks(results, self.search, made.compared)

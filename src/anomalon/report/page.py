@@ -13,10 +13,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from anomalon.report import numbers, sections
+from anomalon.report.data_tables import Cell, Quantity, text_of
 from anomalon.report.names import named, process_names, typeset
 from anomalon.report.records import FigureEntry
+from anomalon.report.statistics_tables import statistics_tables
 from anomalon.report.style import to_png
-from anomalon.search.results import Estimate, SearchResults
+from anomalon.search.estimate import Estimate
+from anomalon.search.results import SearchResults
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,7 @@ def render_page(results: SearchResults, pictures: Sequence[Picture]) -> str:
         caveats=sections.caveats(results),
         names=process_names(results),
         smallest=sections.smallest_fraction(results),
+        statistics=statistics_tables(results),
     )
     return text
 
@@ -94,6 +98,7 @@ def _template() -> Any:
         "typeset": typeset,
         "named": named,
         "seconds": numbers.seconds,
+        "cell": cell_markup,
         "feature": sections.feature_words,
         "feature_value": sections.feature_value,
     }
@@ -108,6 +113,13 @@ def _template() -> Any:
 def estimate_markup(estimate: Estimate | None) -> Markup:
     """Value with its interval; unequal ends stand above each other."""
     return _markup(*numbers.interval_parts(estimate))
+
+
+def cell_markup(cell: Cell) -> Markup:
+    """A cell of a table of numbers; unequal errors stand above each other."""
+    if not isinstance(cell, Quantity) or cell.down is None or cell.up is None or cell.down == cell.up:
+        return Markup.escape(text_of(cell))
+    return estimate_markup(Estimate(value=cell.value, low=cell.value - cell.down, high=cell.value + cell.up))
 
 
 def percentage_markup(estimate: Estimate | None) -> Markup:

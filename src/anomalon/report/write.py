@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
+from anomalon.report.data_tables import files_of
 from anomalon.report.page import Picture, render_page, to_picture
 from anomalon.report.records import FigureEntry
+from anomalon.report.statistics_tables import statistics_tables
 from anomalon.report.style import to_pdf
 from anomalon.search.results import SearchResults
 
@@ -19,7 +22,7 @@ def write_report(
     *,
     progress: Callable[[str], None] | None = None,
 ) -> Path:
-    """Write ``figures/*.png``, ``figures/*.pdf`` and ``report.html`` below a directory.
+    """Write ``figures/*.png``, ``figures/*.pdf``, ``tables/*`` and ``report.html`` below a directory.
 
     Args:
         results: every number of the report.
@@ -33,9 +36,20 @@ def write_report(
     folder = Path(directory)
     (folder / "figures").mkdir(parents=True, exist_ok=True)
     shown = [picture for picture in _written(figures, folder / "figures", progress) if picture.embedded]
+    _write_tables(results, folder / "tables")
     page = folder / "report.html"
     page.write_text(render_page(results, shown), encoding="utf-8")
     return page
+
+
+def _write_tables(results: SearchResults, folder: Path) -> None:
+    tables = statistics_tables(results)
+    if not tables:
+        return
+    folder.mkdir(exist_ok=True)
+    for table in tables:
+        for name, text in files_of(replace(table, name=slug(table.name))):
+            (folder / name).write_text(text, encoding="utf-8")
 
 
 def _written(figures: Iterable[FigureEntry], folder: Path, progress: Callable[[str], None] | None) -> Iterator[Picture]:

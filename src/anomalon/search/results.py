@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from anomalon.config import Settings
+from anomalon.search.estimate import Estimate as Estimate  # noqa: PLC0414 - part of the records
+from anomalon.search.estimate import Role as Role  # noqa: PLC0414
+from anomalon.search.statistics import Statistics
 
 SCHEMA_VERSION = 1
-
-Role = Literal["background", "signal", "data"]
 
 Background = Literal["simulation", "data"]
 """What detectors learn from and thresholds are fixed on; with ``data`` the collision data is its own background."""
@@ -25,14 +26,6 @@ def background_role(background: Background) -> Role:
     ('background', 'data')
     """
     return "data" if background == "data" else "background"
-
-
-class Estimate(Settings):
-    """A number with its 68 % interval; the ends are None where the sample is too small for one."""
-
-    value: float
-    low: float | None = None
-    high: float | None = None
 
 
 class SampleSummary(Settings):
@@ -333,6 +326,7 @@ class SearchResults(Settings):
     feature_checks: tuple[FeatureCheck, ...] = ()
     sanity: tuple[SanityCheck, ...] = ()
     pseudo_data: PseudoData | None = None
+    statistics: Statistics | None = None
 
     def evaluation(self, detector: str, signal: str) -> Evaluation | None:
         """The evaluation of a detector against a signal, if there is one."""
