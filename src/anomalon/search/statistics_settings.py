@@ -17,6 +17,20 @@ MASSES = ("m_3l", "m_ll")
 """Spectra that bumps are looked for in, and that a score should not carve, where the features have them."""
 
 
+class ValidationSettings(Settings):
+    """What ``--validate`` does.
+
+    Attributes:
+        seeds: that the main detector is trained with, the search's own included.
+        pseudo_experiments: drawn from the background alone, and as many for every injected signal.
+        injections: signals that are injected, in expected standard deviations.
+    """
+
+    seeds: int = Field(default=3, ge=2, le=100)
+    pseudo_experiments: int = Field(default=200, ge=50, le=100_000)
+    injections: tuple[Annotated[float, Field(ge=0, le=20)], ...] = (1.0, 3.0, 5.0)
+
+
 class StatisticsSettings(Settings):
     """Regions, significances, likelihood and checks.
 
@@ -28,6 +42,7 @@ class StatisticsSettings(Settings):
         background_uncertainty: relative, beside the statistical one, in significances; the likelihood has systematics.
         pictures: variables that are drawn in the regions; None takes missing momentum and the usual masses.
         masses: spectra that are looked at for bumps; None takes those of three and of two leptons.
+        validation: what ``--validate`` does.
     """
 
     regions: tuple[Quantile, ...] = Field(default=(0.9, 0.99, 0.999), min_length=1, max_length=10)
@@ -37,6 +52,7 @@ class StatisticsSettings(Settings):
     background_uncertainty: float = Field(default=0.2, ge=0, le=10)
     pictures: tuple[str, ...] | None = None
     masses: tuple[str, ...] | None = None
+    validation: ValidationSettings = ValidationSettings()
 
     @field_validator("regions")
     @classmethod
