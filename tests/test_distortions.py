@@ -17,12 +17,16 @@ from scipy.special import ndtr, ndtri
 from anomalon.config import Settings
 from anomalon.distortions import (
     PRESETS,
+    STANDARD,
     Distortion,
     Distortions,
     Lose,
     Scale,
     Smear,
+    Soft,
     Swap,
+    Variation,
+    Variations,
     Which,
     bjet_scale,
     distort,
@@ -31,6 +35,7 @@ from anomalon.distortions import (
     parse_distortions,
     preset,
     required_fields,
+    standard,
 )
 from anomalon.errors import ConfigError, MissingFieldError, UnknownNameError
 from anomalon.events import COLLECTIONS, Events, Sample
@@ -566,8 +571,8 @@ def scale(**which: Any) -> dict[str, Any]:
     ("values", "message"),
     [
         ("jet-scale-up-9", "no distortion called 'jet-scale-up-9'; did you mean"),
-        ([{"kind": "shrink"}], "'kind' must be scale, smear, lose or swap"),
-        ([{"which": {"collection": "jets"}}], "'kind' must be scale, smear, lose or swap"),
+        ([{"kind": "shrink"}], "'kind' must be scale, smear, lose, swap or soft"),
+        ([{"which": {"collection": "jets"}}], "'kind' must be scale, smear, lose, swap or soft"),
         ([scale(collection="jet")], "which.collection = 'jet': Input should be 'electrons', 'muons'"),
         ([scale(btags=True)], "unknown key 'steps.0.scale.which.btags'; did you mean 'btag'?"),
         ([scale(collection="muons", btag=True)], "'btag' is a property of jets, muons have none"),
@@ -590,5 +595,136 @@ def test_a_mistake_is_refused_in_one_line(values: Any, message: str) -> None:
     with pytest.raises(ConfigError) as refused:
         parse_distortions(values)
     assert str(refused.value).startswith("distortions: ")
+    assert message in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+# ---------------------------------------------------------------------------------------------- soft momentum
+
+
+def test_soft_momentum_is_scaled_and_everything_else_stays() -> None:
+    events = Events.from_dicts(random_rows(200, 3))
+    scaled = distort(events, [Soft(factor=1.1)])
+    soft = -visible_and_missing(events)
+    np.testing.assert_allclose(-visible_and_missing(scaled), 1.1 * soft, atol=1e-3)
+    assert same_bits(scaled, events, COLLECTIONS)
+
+
+def test_without_soft_momentum_missing_momentum_balances_all_objects() -> None:
+    events = distort(Events.from_dicts(random_rows(100, 3)), [Soft(factor=0.0)])
+    np.testing.assert_allclose(visible_and_missing(events), 0.0, atol=1e-3)
+
+
+def test_soft_momentum_times_one_is_the_same() -> None:
+    events = Events.from_dicts(random_rows(50, 3))
+    assert same_bits(distort(events, [Soft(factor=1.0)]), events)
+
+
+# ---------------------------------------------------------------------------------------------- standard variations
+
+
+def typical(n: int) -> Events:
+    """Events with an electron in barrel and endcap, a muon, a b-jet and two other jets."""
+    electrons = [{"pt": 40.0, "eta": eta, "phi": 0.3, "charge": 1} for eta in (0.5, -2.0)]
+    jets = [{"pt": 80.0 - 20 * i, "eta": 0.4, "phi": 2.0 - i, "mass": 8.0, "btag": i == 0} for i in range(3)]
+    forward = {"pt": 30.0, "eta": 3.5, "phi": -1.0, "mass": 5.0}
+    row = {"electrons": electrons, "muons": [{"pt": 50.0, "eta": 1.0, "phi": -2.0, "charge": -1}]}
+    return Events.from_dicts([row | {"jets": [*jets, forward], "met": {"pt": 35.0, "phi": 1.0}}] * n)
+
+
+def pt_of(events: Events, name: str) -> Any:
+    return events.array[name].pt.to_numpy().astype(float)
+
+
+def ends_of(name: str, events: Events) -> dict[str, Events]:
+    return {end: distort(events, steps, seed=1) for end, steps in standard(name).ends.items()}
+
+
+@pytest.mark.parametrize(
+    ("name", "collection", "sizes"),
+    [
+        ("jet-scale", "jets", [0.025] * 4),
+        ("electron-scale", "electrons", [0.001, 0.003]),
+        ("muon-scale", "muons", [0.001]),
+    ],
+)
+def test_standard_scales_are_of_their_size(name: str, collection: str, sizes: list[float]) -> None:
+    events = typical(1)
+    for sign, (end, scaled) in zip((-1, 1), ends_of(name, events).items(), strict=True):
+        changes = sign * (pt_of(scaled, collection) / pt_of(events, collection) - 1)
+        assert np.sort(changes[0]) == pytest.approx(sizes, abs=1e-6), end
+        assert same_bits(scaled, events, tuple(other for other in COLLECTIONS if other != collection))
+
+
+@pytest.mark.parametrize(
+    ("name", "collection", "width"),
+    [
+        ("jet-resolution", "jets", math.sqrt(1.08**2 - 1) * math.sqrt(0.05**2 + 0.8**2 / 80 + (2 / 80) ** 2)),
+        ("electron-resolution", "electrons", 0.005),
+        ("muon-resolution", "muons", 0.004),
+    ],
+)
+def test_standard_resolutions_are_of_their_width_and_have_one_end(name: str, collection: str, width: float) -> None:
+    n, row = 20_000, {collection: [{"pt": 80.0, "eta": 0.5, "phi": 1.0}]}
+    ends = ends_of(name, Events.from_dicts([row] * n))
+    ratio = pt_of(ends["up"], collection)[:, 0] / 80.0
+    assert list(ends) == ["up"]
+    assert ratio.std() == pytest.approx(width, rel=0.03)
+    assert ratio.mean() == pytest.approx(1.0, abs=5 * width / math.sqrt(n))
+
+
+def test_standard_tags_are_lost_and_gained_at_their_rates_where_tracks_are() -> None:
+    n, events = 40_000, typical(40_000)
+    efficiency, mistag = ends_of("b-tag-efficiency", events), ends_of("b-tag-mistag", events)
+    assert (list(efficiency), list(mistag)) == (["down"], ["up"])
+    tagged = efficiency["down"].array.jets.btag
+    assert ak.sum(tagged) / n == pytest.approx(0.95, abs=5 * math.sqrt(0.05 / n))
+    assert not ak.any(tagged[:, 1:])
+    tagged = mistag["up"].array.jets.btag
+    assert ak.all(tagged[:, 0])
+    assert not ak.any(tagged[:, 3])  # beyond the tracker
+    assert ak.sum(tagged[:, 1:3]) / (2 * n) == pytest.approx(0.002, abs=5 * math.sqrt(0.002 / (2 * n)))
+    for varied in (efficiency["down"], mistag["up"]):
+        assert same_bits(varied, events, ("electrons", "muons", "met"))
+
+
+def test_standard_soft_momentum_is_ten_per_cent_up_and_down() -> None:
+    ends = standard("soft-met").ends
+    assert {end: steps[0].factor for end, steps in ends.items()} == {"down": 0.9, "up": 1.1}
+
+
+def test_variations_are_read_by_name_as_a_list_and_as_a_mapping() -> None:
+    class Holder(Settings):
+        these: Variations
+
+    def parse(values: Any) -> dict[str, Variation]:
+        return Holder.parse({"these": values}).these
+
+    assert parse("standard") == parse(["standard"]) == dict(STANDARD)
+    assert parse("jet-scale") == parse(["jet-scale"]) == {"jet-scale": STANDARD["jet-scale"]}
+    own = parse({"a": "muon-scale", "b": {"down": "jet-scale-down-1"}, "c": {"up": [scale()]}})
+    assert own["a"] == STANDARD["muon-scale"]
+    assert own["b"].ends == {"down": jet_scale(0.99)}
+    assert own["c"].requires == required_fields(own["c"].up or ())
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ("jet-scal", "no variation called 'jet-scal'; did you mean 'jet-scale'"),
+        (["standard", "muon-scale"], "'muon-scale' is named twice"),
+        ({"a": {}}, "these.a = {}: give distortions under up, under down, or both"),
+        ({"a": {"up": [], "down": None}}, "give distortions under up, under down, or both"),
+        ({"a": {"upp": "jet-scale-up-1"}}, "unknown key 'these.a.upp'; did you mean 'up'?"),
+        ({"a": {"up": [{"kind": "soft", "factor": -1}]}}, "factor = -1: Input should be greater than or equal to 0"),
+        ([3], "these = [3]: expected a mapping"),
+    ],
+)
+def test_a_mistake_in_variations_is_refused_in_one_line(values: Any, message: str) -> None:
+    class Holder(Settings):
+        these: Variations
+
+    with pytest.raises(ConfigError) as refused:
+        Holder.parse({"these": values})
     assert message in str(refused.value)
     assert "\n" not in str(refused.value)

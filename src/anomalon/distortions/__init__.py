@@ -24,17 +24,24 @@ from anomalon.distortions.presets import (
     parse_distortions,
     preset,
 )
+from anomalon.distortions.soft import Soft
 from anomalon.distortions.swap import Swap
+from anomalon.distortions.variations import STANDARD, End, Variation, Variations, standard
 from anomalon.distortions.which import Which
 
 __all__ = [
     "PRESETS",
+    "STANDARD",
     "Distortion",
     "Distortions",
+    "End",
     "Lose",
     "Scale",
     "Smear",
+    "Soft",
     "Swap",
+    "Variation",
+    "Variations",
     "Which",
     "bjet_scale",
     "distort",
@@ -44,4 +51,5 @@ __all__ = [
     "parse_distortions",
     "preset",
     "required_fields",
+    "standard",
 ]

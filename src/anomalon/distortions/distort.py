@@ -9,6 +9,7 @@ from pydantic import Discriminator, Tag
 
 from anomalon.distortions.flat import Draws
 from anomalon.distortions.momenta import Lose, Scale, Smear
+from anomalon.distortions.soft import Soft
 from anomalon.distortions.swap import Swap
 from anomalon.events import Events, Sample
 
@@ -21,11 +22,12 @@ Distortion = Annotated[
     Annotated[Scale, Tag("scale")]
     | Annotated[Smear, Tag("smear")]
     | Annotated[Lose, Tag("lose")]
-    | Annotated[Swap, Tag("swap")],
+    | Annotated[Swap, Tag("swap")]
+    | Annotated[Soft, Tag("soft")],
     Discriminator(
         _kind,
         custom_error_type="kind_of_distortion",
-        custom_error_message="'kind' must be scale, smear, lose or swap",
+        custom_error_message="'kind' must be scale, smear, lose, swap or soft",
     ),
 ]
 """Any distortion; in YAML its ``kind`` says which."""

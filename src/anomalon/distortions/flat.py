@@ -151,7 +151,7 @@ def runs(owner: Ints) -> tuple[Ints, Ints]:
 
 def rebuilt(events: Events, replaced: Mapping[str, Objects], recoil: Floats | None = None) -> Events:
     """Events with other collections, and with ``recoil`` (GeV, shape (2, event)) added to the missing momentum."""
-    if not replaced:
+    if not replaced and (recoil is None or not recoil.any()):
         return events
     table = {name: events.array.layout[name] for name in events.fields}
     table |= {name: objects.as_lists() for name, objects in replaced.items()}
