@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from anomalon.batches import TEST, VALIDATION
+from anomalon.errors import EmptySelectionError
 from anomalon.features.labels import label
 from anomalon.metrics import effective_number
 from anomalon.pipeline.configuration import SearchConfig
@@ -59,16 +60,13 @@ class Regions:
     @classmethod
     def of(cls, search: SearchConfig, parts: Parts, scores: Scores) -> Regions:
         """Fix the regions of every detector on background validation events."""
-        settings = search.statistics
-        found, notes = {}, []
+        found: dict[str, tuple[Region, ...]] = {}
+        notes: list[str] = []
         for name, values in scores.by_detector.items():
             if name != MET_ALONE:
-                validation, tested = (scored(values, parts, "background", part) for part in (VALIDATION, TEST))
-                least = settings.minimum_effective
-                regions, said = nested_regions(validation, settings.regions, minimum_effective=least)
-                found[name], dropped = with_enough(regions, tested, least)
-                notes += [f"{TITLES.get(name, name)}, {text}." for text in (*said, *dropped)]
-        variable = column(parts, settings.variable)
+                found[name], said = _fixed(search, parts, values)
+                notes += [f"{TITLES.get(name, name)}, {text}." for text in said]
+        variable = column(parts, search.statistics.variable)
         return cls(search, parts, scores, found, variable, parts.test_weight(), tuple(notes))
 
     def inside(self, detector: str, region: Region) -> Mask:
@@ -168,6 +166,18 @@ class Regions:
         found = gains(sides, chosen, seed=self.search.seed)
         for i, (row, tested) in enumerate(rows):
             yield row.model_copy(update={"gain_region": found[2 * i], "gain": found[2 * i + 1]}), tested
+
+
+def _fixed(search: SearchConfig, parts: Parts, values: Floats) -> tuple[tuple[Region, ...], tuple[str, ...]]:
+    """Regions of one detector, and what there is to say; none where there is too little background for any."""
+    validation, tested = (scored(values, parts, "background", part) for part in (VALIDATION, TEST))
+    least = search.statistics.minimum_effective
+    try:
+        regions, loosened = nested_regions(validation, search.statistics.regions, minimum_effective=least)
+    except EmptySelectionError as error:
+        return (), (f"no regions: {error}",)
+    regions, dropped = with_enough(regions, tested, least)
+    return regions, (*loosened, *dropped)
 
 
 def _roles(signal: str) -> tuple[tuple[str, str | None], tuple[str, str | None]]:
