@@ -1,0 +1,117 @@
+"""The statistics of a search: what regions hold, what blinding hides, what is written for others."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from anomalon.errors import ConfigError
+from anomalon.pipeline.configuration import SearchConfig
+from anomalon.pipeline.search import RunOptions, run_search
+from anomalon.search.results import SearchResults
+
+Finished = tuple[Path, SearchResults]
+
+
+def test_yields_of_regions_are_those_of_the_scores_file_scaled_for_the_split(finished: Finished) -> None:
+    output, results = finished
+    rows = pq.read_table(output / "scores.parquet").to_pydict()
+    sample, split, weight = (np.asarray(rows[k]) for k in ("sample", "split", "weight"))
+    main = results.main_detector
+    score = np.asarray(rows[main] if main in rows else rows["score"], dtype=float)
+    region = next(r for r in results.statistics.regions if r.detector == main)
+    for found in region.yields:
+        own = sample == found.sample
+        tested = own & (split == "test")
+        scale = own.sum() / tested.sum()
+        inside = tested & (score > region.threshold)
+        assert found.value == pytest.approx(scale * weight[inside].sum(), rel=1e-6)
+        assert found.raw == inside.sum()
+
+
+def test_regions_are_nested_and_hold_enough_background(finished: Finished) -> None:
+    _, results = finished
+    for detector in {r.detector for r in results.statistics.regions}:
+        own = [r for r in results.statistics.regions if r.detector == detector]
+        assert [r.threshold for r in own] == sorted(r.threshold for r in own)
+        assert [r.background for r in own] == sorted((r.background for r in own), reverse=True)
+        assert all(r.effective >= results.statistics.minimum_effective for r in own[1:])
+
+
+def test_regions_do_not_know_the_signal(make_config: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
+    """With a hundred times the signal, every threshold and every background yield is the same."""
+    found = []
+    for i, factor in enumerate((1.0, 100.0)):
+        config = make_config(detectors=[{"kind": "isolation-forest"}], supervised=None)
+        config["samples"][-1]["k_factor"] = factor
+        run = run_search(SearchConfig.parse(config), tmp_path / str(i), RunOptions(figures=False)).statistics
+        found.append([(r.threshold, r.background) for r in run.regions])
+    assert found[0] == found[1]
+
+
+def test_every_signal_has_a_statement_with_the_cut_alone_beside_it(finished: Finished) -> None:
+    _, results = finished
+    assert [s.signal_name for s in results.statistics.statements] == list(results.signals)
+    assert "alone" in results.statistics.statements[0].sentence
+    alone = [s for s in results.statistics.significances if s.region == "all"]
+    assert [s.signal_name for s in alone] == list(results.signals)
+
+
+def test_blinded_regions_tell_no_data_in_any_file(finished: Finished) -> None:
+    output, results = finished
+    assert results.blinding.applies
+    assert all(r.observed is None for r in results.statistics.regions)
+    rows = list(csv.DictReader((output / "tables" / "region_yields.csv").read_text(encoding="utf-8").splitlines()))
+    data = next(row for row in rows if row["role"] == "data")
+    assert set(list(data.values())[2:]) <= {"withheld", ""}
+    assert "withheld" in (output / "tables" / "region_yields.tex").read_text(encoding="utf-8")
+
+
+def test_unblinded_regions_count_the_data(make_config: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
+    config = make_config(data=True, detectors=[{"kind": "isolation-forest"}], supervised=None)
+    options = RunOptions(unblind="a test", figures=False)
+    results = run_search(SearchConfig.parse(config), tmp_path / "run", options)
+    rows = pq.read_table(tmp_path / "run" / "scores.parquet").to_pydict()
+    score, role = (
+        np.asarray(rows["isolation-forest" if "isolation-forest" in rows else "score"]),
+        np.asarray(rows["role"]),
+    )
+    for region in results.statistics.regions:
+        assert region.observed == int(((role == "data") & (score > region.threshold)).sum())
+    assert json.loads((tmp_path / "run" / "manifest.json").read_text())["unblinded"] == "a test"
+
+
+def test_too_few_events_for_regions_are_told_and_the_search_goes_on(
+    make_config: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    config = make_config(
+        detectors=[{"kind": "isolation-forest"}], supervised=None, statistics={"minimum_effective": 1000}
+    )
+    results = run_search(SearchConfig.parse(config), tmp_path / "run", RunOptions(figures=False))
+    assert not results.statistics.regions
+    assert "no regions" in results.statistics.notes[0]
+    assert "lower statistics.minimum_effective" in results.statistics.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("statistics", "message"),
+    [
+        ({"variable": "MET"}, r"statistics.variable = 'MET': no such feature; did you mean 'MET_pt'"),
+        ({"regions": [0.9, 0.8]}, r"regions = \[0.9, 0.8\]: quantiles must increase"),
+        ({"regions": []}, "give at least one"),
+        ({"masses": ["m_31"]}, r"statistics.masses = 'm_31': no such feature"),
+        ({"region": [0.9]}, r"unknown key 'statistics.region'; did you mean 'regions'"),
+    ],
+)
+def test_a_mistake_in_the_settings_is_one_line(
+    make_config: Callable[..., dict[str, Any]], statistics: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        SearchConfig.parse(make_config(statistics=statistics))
