@@ -40,6 +40,7 @@ ORDER = """
     training
     models
     metrics
+    generation
     search
     report
     pipeline

@@ -1,0 +1,1 @@
+"""Events from learned generators, and whether they can be told from simulation."""
