@@ -22,6 +22,7 @@ from anomalon.search.evaluation import BEST_VARIABLE, MET_ALONE, SUPERVISED
 from anomalon.search.results import Background, Role, background_role
 from anomalon.search.sanity import SanitySettings
 from anomalon.search.statistics_settings import StatisticsSettings
+from anomalon.search.systematics import check as check_systematics
 from anomalon.selection import AnySelection, TrileptonSelection
 from anomalon.simulation import FakeSettings, SimulationSettings, get_process
 from anomalon.simulation.presets import get_detector
@@ -166,6 +167,8 @@ class SearchConfig(Settings):
         self._check_inputs()
         self._check_roles()
         self.statistics.columns(self.feature_set().names)
+        roles = {s.name: s.role for s in self.samples}
+        check_systematics(self.statistics.systematics, roles, "statistics.systematics")
         for key, name in (("main_detector", self.main_detector), ("sanity.detector", self.sanity.detector)):
             if name is not None and name not in names:
                 raise ConfigError(f"{key}: no detector '{name}'; {suggest(name, names)}")
@@ -224,7 +227,8 @@ class SearchConfig(Settings):
     def event_fields(self) -> tuple[str, ...]:
         """Dotted names of the event fields that the search needs."""
         sets = [self.feature_set(), self.selection, *(d.feature_set() for d in self.detector_settings())]
-        return tuple(sorted(frozenset().union(*(s.requires for s in sets))))
+        varied = self.statistics.systematics.requires
+        return tuple(sorted(varied.union(*(s.requires for s in sets))))
 
     def simulation_settings(self, sample: SampleConfig) -> SimulationSettings:
         """How one of the samples is simulated."""

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from anomalon.batches import TEST
 from anomalon.pipeline.regions import Regions, column
 from anomalon.report import FigureEntry, Group, Heading
+from anomalon.report.figures_limits import impacts_figure, limits_figure
 from anomalon.report.figures_regions import cut_scan_figure, region_stacks
 from anomalon.report.names import process_names, typeset
 from anomalon.report.records import coloured
@@ -28,9 +29,30 @@ def draw_regions(results: SearchResults, regions: Regions | None) -> Iterator[Fi
         return
     search = regions.search
     heading = Heading(search.luminosity_fb, experiment=search.report.experiment_label, status="Simulation")
+    yield from _limits(results, found, heading)
     for signal in results.signals:
         yield _scan(results, found, signal, heading)
     yield from _stacks(results, regions, heading)
+
+
+def _limits(results: SearchResults, found: Statistics, heading: Heading) -> Iterator[FigureEntry]:
+    if not found.inference:
+        return
+    titles = {one.signal_name: typeset(signal_title(results, one.signal_name)) for one in found.inference}
+    text = (
+        "Upper limits on the signal strength, 1 (dotted) being the expected cross section, with all systematic "
+        "uncertainties. Diamonds: expected without the score, from bins of the cut variable alone."
+    )
+    yield FigureEntry("limits", "Limits", text, SECTION, limits_figure(found.inference, titles, heading))
+    for one in found.inference:
+        if one.impacts.ranked:
+            text = (
+                "Pulls with the parameter's error after the fit (left) and shifts of the fitted signal strength (right)"
+            )
+            text += ": of Asimov data with the signal, while data are blinded or there are none." * one.impacts.blinded
+            title = f"Impacts, {titles[one.signal_name]}"
+            figure = impacts_figure(one.impacts, heading)
+            yield FigureEntry(f"impacts_{one.signal_name}", title, text, SECTION, figure, embedded=False, wide=True)
 
 
 def _scan(results: SearchResults, found: Statistics, signal: str, heading: Heading) -> FigureEntry:

@@ -28,6 +28,7 @@ from anomalon.pipeline.progress import Progress, Silent, WithoutNotes
 from anomalon.pipeline.pseudo_data import describe
 from anomalon.pipeline.pseudo_data import draw as draw_pseudo_data
 from anomalon.pipeline.region_figures import draw_regions
+from anomalon.pipeline.regions import Regions
 from anomalon.pipeline.run_directory import (
     MANIFEST,
     RunDirectory,
@@ -52,6 +53,7 @@ from anomalon.pipeline.summaries import (
     split_summaries,
 )
 from anomalon.pipeline.table import Table
+from anomalon.pipeline.variations import Varying
 from anomalon.report import FigureEntry, write_report
 from anomalon.search.blinding import blinding, check_reason
 from anomalon.search.headline import headline
@@ -170,7 +172,7 @@ class _Work:
             scores = ev.score([f.detector for f in fitted], parts, search, state)
         sanity = self._sanity(parts, fitted, scores) if self.options.sanity else None
         with self._timed("statistics"):
-            stated = self._statistics(parts, scores, state)
+            stated = self._statistics(parts, fitted, scores, state)
         with self._timed("evaluate"):
             progress.start("evaluate")
             compared = self._compared(parts, fitted, scores, sanity)
@@ -226,12 +228,17 @@ class _Work:
         note = too_small(self.search, parts)
         return SanityTests(tuple(examined), drawn, told, (note,) if note else ())
 
-    def _statistics(self, parts: Parts, scores: ev.Scores, state: Blinding) -> Stated | None:
-        """Regions and what follows from them; data that is its own background has no expectation to compare with."""
-        if self.search.background == "data":
+    def _statistics(self, parts: Parts, fitted: Sequence[Fitted], scores: ev.Scores, state: Blinding) -> Stated | None:
+        """Regions and what follows; data that is its own background has no expectation to compare with."""
+        search = self.search
+        if search.background == "data":
             return None
-        self.options.progress.start("statistics")
-        return state_of(self.search, parts, scores, state)
+        main = next(f for f in fitted if f.detector.name == search.main)
+        systematics = search.statistics.systematics
+        varying = Varying(
+            search, systematics, parts, main, scores.score, self.cache, self.options.progress, self.stages
+        )
+        return state_of(Regions.of(search, parts, scores), varying, state)
 
     def _compared(
         self, parts: Parts, fitted: Sequence[Fitted], scores: ev.Scores, sanity: SanityTests | None

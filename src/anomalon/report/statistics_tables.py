@@ -9,8 +9,10 @@ from anomalon.report.data_tables import Cell, DataTable, Quantity
 from anomalon.report.names import typeset
 from anomalon.report.tables import signal_title
 from anomalon.search.evaluation import MET_ALONE
+from anomalon.search.inference import MassHunt, SignalInference
 from anomalon.search.results import SearchResults
 from anomalon.search.statistics import RegionSignificance, RegionSummary, Statistics
+from anomalon.search.systematics import RegionImpact
 
 WITHHELD = "withheld"
 
@@ -20,13 +22,20 @@ def statistics_tables(results: SearchResults) -> tuple[DataTable, ...]:
     found = results.statistics
     if found is None:
         return ()
-    tables = (yields_table(results, found), *significance_tables(results, found), gain_table(results, found))
+    tables = (
+        gain_table(results, found),
+        limits_table(results, found),
+        yields_table(results),
+        *significance_tables(results, found),
+        systematics_table(found),
+        bumps_table(results, found),
+    )
     return tuple(table for table in tables if table.rows)
 
 
-def yields_table(results: SearchResults, found: Statistics) -> DataTable:
+def yields_table(results: SearchResults) -> DataTable:
     """Expected events of every sample in the regions of the main detector."""
-    regions = [r for r in found.regions if r.detector == results.main_detector]
+    regions = _regions(results)
     samples = [y.sample for y in regions[0].yields] if regions else []
     rows: list[tuple[Cell, ...]] = [_yields(regions, sample) for sample in samples]
     total = [Quantity(r.background, r.background_error, r.background_error) for r in regions]
@@ -46,7 +55,11 @@ def yields_table(results: SearchResults, found: Statistics) -> DataTable:
 
 def _yields(regions: Sequence[RegionSummary], sample: str) -> tuple[Cell, ...]:
     own = [next(y for y in r.yields if y.sample == sample) for r in regions]
-    return typeset(own[0].title), own[0].role, *(Quantity(y.value, y.error, y.error) if y.raw else "none left" for y in own)
+    return (
+        typeset(own[0].title),
+        own[0].role,
+        *(Quantity(y.value, y.error, y.error) if y.raw else "none left" for y in own),
+    )
 
 
 def significance_tables(results: SearchResults, found: Statistics) -> Iterator[DataTable]:
@@ -105,6 +118,102 @@ def gain_table(results: SearchResults, found: Statistics) -> DataTable:
         ("detector", *titles),
         tuple(rows),
     )
+
+
+def limits_table(results: SearchResults, found: Statistics) -> DataTable:
+    """Limits of all signals, expected before observed, with the variable alone beside them."""
+    observed = any(not one.limits.blinded for one in found.inference)
+    what = label(found.variable).words
+    return DataTable(
+        "limits",
+        "Limits",
+        "Upper limits on the signal strength, 1 being the expected cross section, at 95 % confidence level by CLs, "
+        f"with 68 % and 95 % bands; from bins of {what} in regions of {_title(results, results.main_detector)}, and "
+        f"from bins of {what} alone. Z: expected discovery significance. All systematic uncertainties are in.",
+        ("signal", "bins", "expected limit", "95 % band", *(("observed limit",) if observed else ()),
+         "expected limit, no score", "ratio", "expected Z", *(("observed Z",) if observed else ())),
+        tuple(_limits(results, one, observed=observed) for one in found.inference),
+    )  # fmt: skip
+
+
+def _limits(results: SearchResults, one: SignalInference, *, observed: bool) -> tuple[Cell, ...]:
+    band, z = one.limits.expected, one.discovery
+    wide = None if band.minus_2 is None or band.plus_2 is None else f"{band.minus_2:.3g} to {band.plus_2:.3g}"
+    seen = one.limits.observed
+    return (
+        typeset(signal_title(results, one.signal_name)),
+        one.bins,
+        _asymmetric(band.median, band.minus_1, band.plus_1),
+        wide or "none",
+        *((("none" if seen is None else seen),) if observed else ()),
+        _asymmetric(one.alone.expected.median, one.alone.expected.minus_1, one.alone.expected.plus_1),
+        one.improvement,
+        z.expected.z if z.expected is not None else None,
+        *(((z.observed.z if z.observed is not None else None),) if observed else ()),
+    )
+
+
+def _asymmetric(value: float | None, low: float | None, high: float | None) -> Cell:
+    if value is None or low is None or high is None:
+        return value
+    return Quantity(value, value - low, high - value)
+
+
+def systematics_table(found: Statistics) -> DataTable:
+    """What every systematic does to the background and to the signals, in per cent, one standard deviation up."""
+    regions = [r.region for r in found.systematics[0].regions] if found.systematics else []
+    return DataTable(
+        "systematics",
+        "Systematic uncertainties",
+        "Change of the expected background in per cent, one standard deviation down and up, in the disjoint slices of "
+        "the regions: R1 stands for what is in it and not in R2. The largest comes first.",
+        ("systematic", "kind", *(f"{region} [%]" for region in regions)),
+        tuple(
+            (one.name, one.kind, *(_change(region) for region in one.regions)) for one in found.systematics
+        ),
+    )  # fmt: skip
+
+
+def _change(region: RegionImpact) -> str:
+    change = region.background
+    return "none" if change is None else f"{100 * change.down:+.2g} / {100 * change.up:+.2g}"
+
+
+def bumps_table(results: SearchResults, found: Statistics) -> DataTable:
+    """The largest excess of every mass spectrum, over all windows and regions."""
+    return DataTable(
+        "bumps",
+        "Bumps in mass spectra",
+        "Most significant window of each spectrum over all widths, positions and regions; the global p-value counts "
+        "how often background alone does as well. Expected: with the signal added to the background.",
+        ("spectrum", "events", "window [GeV]", "above", "observed", "background", "local Z", "global p", "global Z"),
+        tuple(_bump(results, one) for one in found.bumps),
+    )
+
+
+def _bump(results: SearchResults, one: MassHunt) -> tuple[Cell, ...]:
+    result, window = one.result, one.result.window
+    kind = "data" if one.signal_name is None else f"with {typeset(signal_title(results, one.signal_name))}"
+    names = ("all scores", *(r.name for r in _regions(results)))
+    p = Quantity(result.global_p.value, below=True) if result.global_p_is_limit else Quantity.of(result.global_p)
+    if window is None:
+        return label(one.mass).words, kind, "none", "none", None, None, None, p, None
+    return (
+        label(one.mass).words,
+        kind,
+        f"{window.low:.4g} to {window.high:.4g}",
+        names[result.threshold],
+        window.observed,
+        Quantity(window.expected, window.expected_error, window.expected_error),
+        window.local_z,
+        p,
+        f"> {result.global_z:.2f}" if result.global_p_is_limit else f"{result.global_z:.2f}",
+    )
+
+
+def _regions(results: SearchResults) -> list[RegionSummary]:
+    found = results.statistics
+    return [] if found is None else [r for r in found.regions if r.detector == results.main_detector]
 
 
 def _title(results: SearchResults, detector: str) -> str:

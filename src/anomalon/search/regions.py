@@ -169,6 +169,42 @@ def bin_edges(values: Floats, weights: Floats, *, most: int, minimum_effective: 
     return np.asarray([bottom, *reversed(_joined(edges, value, weight, minimum_effective))])
 
 
+def spectrum_edges(values: Floats, weights: Floats, *, minimum_effective: float, most: int = 40) -> Floats:
+    """Edges of a mass spectrum: evenly spaced in the logarithm where the background is, wider where it thins out.
+
+    From the top down, bins are joined until each holds enough effective events. The outer bins are open.
+
+    Args:
+        values: positive masses of background validation events, shape (event,); missing ones are NaN.
+        weights: signed, shape (event,).
+        most: bins at most.
+        minimum_effective: of a bin.
+
+    Raises:
+        EmptySelectionError: fewer than two bins can be filled.
+    """
+    keep = np.isfinite(values) & (values > 0)
+    value, weight = values[keep], weights[keep]
+    if not len(value):
+        raise EmptySelectionError("no background validation event has this mass")
+    fine = np.geomspace(*np.quantile(value, (0.002, 0.9999)), most + 1)
+    place = locate(value, fine)
+    sums, squares = (np.bincount(place, w, minlength=most) for w in (weight, weight**2))
+    edges, above, square = [float(fine[-1])], 0.0, 0.0
+    for i in reversed(range(most)):
+        above, square = above + sums[i], square + squares[i]
+        if above > 0 and above**2 >= minimum_effective * square:
+            edges.append(float(fine[i]))
+            above = square = 0.0
+    edges[-1] = float(fine[0])  # what is left at the bottom goes into the lowest bin
+    if len(edges) < 3:
+        raise EmptySelectionError(
+            f"{effective_number(weight):.3g} effective background validation events make no spectrum of at least two "
+            f"bins with {minimum_effective:g} each"
+        )
+    return np.asarray(edges[::-1])
+
+
 def _joined(edges: list[float], value: Floats, weight: Floats, minimum: float) -> list[float]:
     """Without the lowest inner edge where too little is left below it."""
     below = weight[value < edges[-1]]

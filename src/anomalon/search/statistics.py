@@ -6,6 +6,8 @@ from typing import Literal
 
 from anomalon.config import Settings
 from anomalon.search.estimate import Estimate, Role
+from anomalon.search.inference import MassHunt, SignalInference
+from anomalon.search.systematics import SystematicImpact
 
 
 class RegionYield(Settings):
@@ -123,6 +125,9 @@ class Statistics(Settings):
     Attributes:
         variable: that is cut on inside the regions, and binned in the likelihood.
         relative_uncertainty: of the background in significances, beside its statistical error.
+        inference: limits and more of every signal, where a likelihood was asked for.
+        systematics: what each does to the yields of the regions.
+        bumps: in mass spectra.
     """
 
     variable: str
@@ -132,4 +137,7 @@ class Statistics(Settings):
     significances: tuple[RegionSignificance, ...]
     scans: tuple[CutScan, ...]
     statements: tuple[SignalStatement, ...]
+    inference: tuple[SignalInference, ...] = ()
+    systematics: tuple[SystematicImpact, ...] = ()
+    bumps: tuple[MassHunt, ...] = ()
     notes: tuple[str, ...] = ()

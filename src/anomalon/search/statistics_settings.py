@@ -8,6 +8,7 @@ from pydantic import Field, field_validator
 
 from anomalon.config import Settings
 from anomalon.errors import ConfigError, suggest
+from anomalon.search.systematics import SystematicsSettings
 
 Quantile = Annotated[float, Field(gt=0.5, lt=1)]
 
@@ -42,6 +43,8 @@ class StatisticsSettings(Settings):
         background_uncertainty: relative, beside the statistical one, in significances; the likelihood has systematics.
         pictures: variables that are drawn in the regions; None takes missing momentum and the usual masses.
         masses: spectra that are looked at for bumps; None takes those of three and of two leptons.
+        likelihood: whether limits and more are computed; it needs the extra ``stats``.
+        systematics: uncertainties of the templates that the likelihood is built from.
         validation: what ``--validate`` does.
     """
 
@@ -52,6 +55,8 @@ class StatisticsSettings(Settings):
     background_uncertainty: float = Field(default=0.2, ge=0, le=10)
     pictures: tuple[str, ...] | None = None
     masses: tuple[str, ...] | None = None
+    likelihood: bool = True
+    systematics: SystematicsSettings = SystematicsSettings()
     validation: ValidationSettings = ValidationSettings()
 
     @field_validator("regions")

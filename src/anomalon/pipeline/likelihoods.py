@@ -1,0 +1,104 @@
+"""Likelihoods of a search: templates with their systematics, limits, significances, pulls and impacts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from anomalon.features import Features
+from anomalon.pipeline.channels import Binning, binning, fill_channels
+from anomalon.pipeline.regions import Regions
+from anomalon.pipeline.variations import Floats, Ints, Varying
+from anomalon.search.evaluation import MET_ALONE
+from anomalon.search.inference import SignalInference
+from anomalon.search.limits import Limits, discovery, limits
+from anomalon.search.pulls import impacts, pulls
+from anomalon.search.results import Blinding
+from anomalon.search.templates import Channel
+from anomalon.search.workspace import Workspace, describe_workspace
+
+
+@dataclass(frozen=True)
+class Likelihoods:
+    """Channels of a search, and what they say of every signal.
+
+    Attributes:
+        channels: regions of the main detector.
+        alone: the variable without regions.
+        workspaces: signal -> its likelihood over the regions.
+        found: per signal.
+    """
+
+    channels: tuple[Channel, ...]
+    alone: tuple[Channel, ...]
+    workspaces: dict[str, Workspace]
+    found: tuple[SignalInference, ...]
+
+
+def likelihoods(regions: Regions, varying: Varying, state: Blinding) -> Likelihoods:
+    """Fill the templates of all samples and look at one signal after the other.
+
+    Raises:
+        MissingExtraError: pyhf is not installed.
+        FitError: a fit does not converge.
+    """
+    main = regions.search.main
+    channels, alone = (_channels(regions, varying, name, state) for name in (main, MET_ALONE))
+    workspaces, found = {}, []
+    for signal in _signals(channels):
+        varying.progress.start(f"limits, {signal}")
+        workspace = workspaces[signal] = describe_workspace(channels, signal)
+        found.append(_inference(signal, workspace, describe_workspace(alone, signal)))
+    return Likelihoods(channels, alone, workspaces, tuple(found))
+
+
+def _channels(regions: Regions, varying: Varying, detector: str, state: Blinding) -> tuple[Channel, ...]:
+    """Channels with the variations of every template; events of varied samples are placed by the same rule."""
+    bins = binning(regions, detector)
+    plain = fill_channels(bins, regions, detector, state)
+    sizes = [len(channel.edges) - 1 for channel in plain]
+    varied = varying.templates(_Placing(bins, with_score=detector != MET_ALONE), sizes)
+    names = [t.process for t in plain[0].templates if t.process in varied]
+    return tuple(
+        replace(channel, templates=tuple(varied[name][i] for name in names)) for i, channel in enumerate(plain)
+    )
+
+
+@dataclass(frozen=True)
+class _Placing:
+    """The place of events in the flat list of bins; without regions the score does not matter."""
+
+    bins: Binning
+    with_score: bool
+
+    def __call__(self, features: Features, score: Floats) -> Ints:
+        i = features.index(self.bins.variable)
+        values = np.where(features.mask[:, i], features.values[:, i], np.nan).astype(np.float64)
+        return self.bins.place(values, score if self.with_score else np.zeros(len(score)))
+
+
+def _signals(channels: Sequence[Channel]) -> Iterator[str]:
+    yield from (t.process for t in channels[0].templates if t.role == "signal")
+
+
+def _inference(signal: str, workspace: Workspace, alone: Workspace) -> SignalInference:
+    model = workspace.specification
+    ours, plain = limits(model), limits(alone.specification)
+    return SignalInference(
+        signal_name=signal,
+        bins=sum(len(observation["data"]) for observation in model["observations"]),
+        limits=ours,
+        discovery=discovery(model),
+        alone=plain,
+        pulls=pulls(model),
+        impacts=impacts(model),
+        improvement=_ratio(plain, ours),
+        notes=workspace.notes,
+    )
+
+
+def _ratio(plain: Limits, ours: Limits) -> float | None:
+    a, b = plain.expected.median, ours.expected.median
+    return a / b if a is not None and b else None
