@@ -19,12 +19,14 @@ TAILS = ((0.0, 0.01), (0.95, 0.99), (0.99, 0.999), (0.999, 1.0))
 FEWEST_EXPECTED = 10
 """Events expected in a tail below which its pull is no Gaussian."""
 _BINS = 40
+_PEAKED = {"m_W": (0.0, 240.0), "m_top": (0.0, 480.0)}
+"""Ranges in GeV where a histogram has a peak to show."""
 
 
 def distances_measure() -> Measure:
     """W1 over the real standard deviation: ``w1_<quantity>`` of each, and ``w1_derived``, their mean."""
     titles = {f"w1_{name}": f"W1/sigma of {name}" for name in QUANTITIES}
-    return Measure(_distances, {"w1_derived": "mean W1/sigma, derived quantities", **titles}, "physics")
+    return Measure(_distances, {"w1_derived": "mean W1/sigma of derived quantities", **titles}, "physics")
 
 
 def multiplicity_measure() -> Measure:
@@ -93,7 +95,8 @@ def _pulls(name: str, real: Prepared, generated: Prepared) -> Iterator[TailPull]
 def _shape(name: str, real: Prepared, generated: Prepared) -> Shape:
     a, b = real.derived.present(name), generated.derived.present(name)
     edges = _edges(name, a)
-    counts = [np.histogram(np.clip(v, edges[0], edges[-1]), edges)[0].tolist() for v in (a, b)]
+    outside = name not in _PEAKED  # a tail of combinations would stand as high as the peak
+    counts = [np.histogram(np.clip(v, edges[0], edges[-1]) if outside else v, edges)[0].tolist() for v in (a, b)]
     return Shape(
         quantity=name,
         edges=tuple(edges.tolist()),
@@ -108,6 +111,8 @@ def _shape(name: str, real: Prepared, generated: Prepared) -> Shape:
 def _edges(name: str, values: Floats) -> Floats:
     if name in COUNTS:
         return np.arange(-0.5, max(float(np.quantile(values, 0.9995)), 1.0) + 1.0)
+    if name in _PEAKED:
+        return np.linspace(*_PEAKED[name], _BINS + 1)
     low, high = np.quantile(values, [0.001, 0.995])
     step = 10.0 ** np.floor(np.log10(max(high - low, 1e-6))) / 5
     low, high = np.floor(low / step) * step, np.ceil(high / step) * step

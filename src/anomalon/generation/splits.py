@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -19,6 +19,10 @@ MOST_EVENTS = 20_000
 """In each sample where the settings name no number: the size at which the literature's floors are known."""
 ONE_SIGMA = 0.8413447460685429
 """Upper end of a central 68 % interval."""
+
+
+CERTAIN = 2.5
+"""Standard errors of the mean over the splits between a value and its floor from which on they differ."""
 
 
 @dataclass(frozen=True)
@@ -48,13 +52,18 @@ class Splits:
     Attributes:
         real, other, generated: rows of the real events, of those that give the floor, and of the generated ones; each
             of shape (split, event).
-        disjoint: whether no event is in two splits.
+        independent: how many splits the events would fill; less than there are where splits share events.
     """
 
     real: npt.NDArray[np.int64]
     other: npt.NDArray[np.int64]
     generated: npt.NDArray[np.int64]
-    disjoint: bool
+    independent: float
+
+    @property
+    def disjoint(self) -> bool:
+        """Whether no event is in two splits."""
+        return self.independent >= len(self.real)
 
 
 @dataclass(frozen=True)
@@ -103,13 +112,13 @@ def draw_splits(real: int, generated: int, settings: ValidationSettings) -> Spli
             "more events or less precision"
         )
     rng, n = np.random.default_rng([settings.seed, 1]), settings.splits
-    disjoint = 2 * size * n <= real and size * n <= generated
-    if disjoint:
+    independent = min(real / (2 * size), generated / size, n)
+    if independent >= n:
         pairs = rng.permutation(real)[: 2 * size * n].reshape(n, 2, size)
-        return Splits(pairs[:, 0], pairs[:, 1], rng.permutation(generated)[: size * n].reshape(n, size), True)
+        return Splits(pairs[:, 0], pairs[:, 1], rng.permutation(generated)[: size * n].reshape(n, size), n)
     pairs = np.stack([rng.permutation(real)[: 2 * size].reshape(2, size) for _ in range(n)])
     drawn = np.stack([rng.permutation(generated)[:size] for _ in range(n)])
-    return Splits(pairs[:, 0], pairs[:, 1], drawn, False)
+    return Splits(pairs[:, 0], pairs[:, 1], drawn, independent)
 
 
 def over_splits(
@@ -138,19 +147,29 @@ def over_splits(
         floors.append(measure.compute(first, real[splits.other[i]], seed + i))
         if tick is not None:
             tick()
-    names = [name for name in found[0] if all(name in value for value in (*found, *floors))]
     return tuple(
-        metric_of(name, measure, np.array([v[name] for v in found]), np.array([v[name] for v in floors]))
-        for name in names
+        metric_of(name, measure, _column(found, name), _column(floors, name), independent=splits.independent)
+        for name in found[0]
+        if all(name in values for values in (*found, *floors))
     )
 
 
-def metric_of(name: str, measure: Measure, found: Floats, floors: Floats) -> Metric:
-    """Values and floors of all splits as one metric."""
-    generated, floor = spread_of(found), spread_of(floors)
-    symmetric = spread_of(0.5 + np.abs(found - 0.5)) if measure.kind == "auc" else None
-    share = measure.kind == "share"
+def metric_of(name: str, measure: Measure, found: Floats, floors: Floats, *, independent: float = 1.0) -> Metric:
+    """Values and floors of all splits as one metric.
+
+    Args:
+        name: of the value.
+        measure: that it is of.
+        found: of generated events, shape (split,).
+        floors: of real events, shape (split,).
+        independent: how many of the splits are.
+    """
+    generated, floor, share = spread_of(found), spread_of(floors), measure.kind == "share"
     bar = measure.bars.get(name, (2 / 3 if share else 1.5) * floor.value)
+    judgeable, symmetric = (generated, floor), None
+    if measure.kind == "auc":
+        symmetric = spread_of(0.5 + np.abs(found - 0.5))
+        judgeable = symmetric, spread_of(0.5 + np.abs(floors - 0.5))
     return Metric(
         name=name,
         title=measure.titles[name],
@@ -158,10 +177,14 @@ def metric_of(name: str, measure: Measure, found: Floats, floors: Floats) -> Met
         generated=generated,
         floor=floor,
         ratio=ratio_of(generated, floor) if measure.kind in ("distance", "share") and floor.value > 0 else None,
-        verdict=judged(symmetric or generated, floor, bar, higher=share),
+        verdict=judged(*judgeable, bar, sign=-1 if share else 1, independent=independent),
         bar=bar,
         symmetric=symmetric,
     )
+
+
+def _column(values: Sequence[Mapping[str, float]], name: str) -> Floats:
+    return np.array([value[name] for value in values])
 
 
 def spread_of(values: Floats) -> Spread:
@@ -183,11 +206,17 @@ def ratio_of(generated: Spread, floor: Spread) -> Spread:
     return Spread(value=ratio, low=ratio - half, high=ratio + half)
 
 
-def judged(generated: Spread, floor: Spread, bar: float, *, higher: bool = False) -> Verdict:
-    """Whether a value is at its floor, near it or off."""
-    if higher:
-        generated, floor = (Spread(value=-s.value, low=-s.high, high=-s.low) for s in (generated, floor))
-        bar = -bar
-    if generated.low <= floor.high:
+def judged(generated: Spread, floor: Spread, bar: float, *, sign: int = 1, independent: float = 1.0) -> Verdict:
+    """Whether a value is at its floor (within :data:`CERTAIN` standard errors), near it or off.
+
+    Args:
+        generated: with the spread of one comparison.
+        floor: the same.
+        bar: up to which a value is near.
+        sign: 1 where a larger value is worse, -1 where it is better.
+        independent: comparisons that the mean is worth.
+    """
+    error = float(np.hypot(generated.high - generated.low, floor.high - floor.low)) / 2 / np.sqrt(independent)
+    if sign * (generated.value - floor.value) <= CERTAIN * error:
         return "floor"
-    return "near" if generated.value <= bar else "off"
+    return "near" if sign * generated.value <= sign * bar else "off"

@@ -12,7 +12,7 @@ from anomalon.generation.layout import get_slots
 from anomalon.simulation.presets import PRESETS
 
 Verdict = Literal["floor", "near", "off"]
-"""At the floor: the intervals of generated and real events meet. Near: within a stated bar. Off: neither."""
+"""At the floor: no difference from real events beyond the error of the mean. Near: within a bar. Off: neither."""
 Group = Literal["marginals", "physics", "judges", "structure", "memory"]
 Judge = Literal["boosting", "mlp"]
 View = Literal["judge", "refiner"]
@@ -160,7 +160,7 @@ class Shape(Settings):
     Attributes:
         quantity: derived.
         edges: shape (bin + 1,).
-        real, generated: events per bin; the outer bins hold what lies outside.
+        real, generated: events per bin; the outer bins hold what lies outside, but for ``m_W`` and ``m_top``.
         real_events, generated_events: all events, also those that lack the quantity.
         distance: W1 of the whole samples over the real standard deviation.
     """
