@@ -55,6 +55,10 @@ class TrainingError(AnomalonError, ValueError):
     """A training cannot start or has diverged."""
 
 
+class FitError(AnomalonError, RuntimeError):
+    """A likelihood fit does not converge; the message names the parameter."""
+
+
 class NotFittedError(AnomalonError, RuntimeError):
     """A detector, classifier or preprocessing was used before it was fitted."""
 
