@@ -85,7 +85,9 @@ def bump_hunt_over(
     """
     settings = settings or BumpHuntSettings()
     limits = checked_edges(edges)
-    shape = (np.asarray(background).shape[0] if np.ndim(background) == 2 else 0, len(limits) - 1)
+    if np.ndim(background) != 2:
+        raise InvalidEventsError(f"background has shape {np.shape(background)}: expected (slice, bin)")
+    shape = (len(np.asarray(background)), len(limits) - 1)
     counts, expected = (
         checked_bins(x, name, shape) for x, name in ((observed, "observed"), (background, "background"))
     )

@@ -83,14 +83,18 @@ class Hypothesis:
 
     @property
     def weight(self) -> Floats:
-        """Weight of the simulated events that the error stands for, shape (slice, bin)."""
-        return np.divide(self.errors**2, self.slices, out=np.zeros(self.slices.shape), where=self.slices > 0)
+        """Weight of the simulated events that the error stands for, shape (slice, bin).
+
+        Where weights of both signs cancel, e^2 / b has no bound; less than one event of weight e is never assumed.
+        """
+        largest = np.maximum(self.slices, self.errors)
+        return np.divide(self.errors**2, largest, out=np.zeros(self.slices.shape), where=self.slices > 0)
 
     def likely(self, windows: Windows) -> tuple[Floats, Floats]:
         """Mean and variance of the true expectation in each window above each threshold, shape (threshold, window)."""
         s2 = np.log1p(self.normalisation_error) ** 2
         mean = windows.sums(nested(self.slices + self.weight / 2)) * np.exp(s2 / 2)
-        own = windows.sums(nested(self.errors**2 + self.weight**2 / 2)) * np.exp(2 * s2)
+        own = windows.sums(nested(self.slices * self.weight + self.weight**2 / 2)) * np.exp(2 * s2)
         return mean, np.asarray(own + np.expm1(s2) * mean**2)
 
     def nominal(self, windows: Windows) -> tuple[Floats, Floats]:
