@@ -11,6 +11,7 @@ from anomalon.features import Features
 from anomalon.pipeline.channels import Binning, binning, fill_channels
 from anomalon.pipeline.regions import Regions
 from anomalon.pipeline.variations import Floats, Ints, Varying
+from anomalon.search.decorrelation import Decorrelation
 from anomalon.search.evaluation import MET_ALONE
 from anomalon.search.inference import SignalInference
 from anomalon.search.limits import Limits, discovery, limits
@@ -59,7 +60,9 @@ def _channels(regions: Regions, varying: Varying, detector: str, state: Blinding
     bins = binning(regions, detector)
     plain = fill_channels(bins, regions, detector, state)
     sizes = [len(channel.edges) - 1 for channel in plain]
-    varied = varying.templates(_Placing(bins, with_score=detector != MET_ALONE), sizes)
+    flat = regions.decorrelations.get(detector)
+    placing = _Placing(bins, detector != MET_ALONE, flat, regions.search.statistics.decorrelate or "")
+    varied = varying.templates(placing, sizes)
     names = [t.process for t in plain[0].templates if t.process in varied]
     return tuple(
         replace(channel, templates=tuple(varied[name][i] for name in names)) for i, channel in enumerate(plain)
@@ -72,11 +75,20 @@ class _Placing:
 
     bins: Binning
     with_score: bool
+    flat: Decorrelation | None
+    mass: str
 
     def __call__(self, features: Features, score: Floats) -> Ints:
-        i = features.index(self.bins.variable)
-        values = np.where(features.mask[:, i], features.values[:, i], np.nan).astype(np.float64)
-        return self.bins.place(values, score if self.with_score else np.zeros(len(score)))
+        if self.flat is not None:
+            score = self.flat.transform(_values(features, self.mass), score)
+        return self.bins.place(
+            _values(features, self.bins.variable), score if self.with_score else np.zeros(len(score))
+        )
+
+
+def _values(features: Features, name: str) -> Floats:
+    i = features.index(name)
+    return np.where(features.mask[:, i], features.values[:, i], np.nan).astype(np.float64)
 
 
 def _signals(channels: Sequence[Channel]) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ from anomalon.pipeline.evaluate import Scores, scored, signal_names
 from anomalon.pipeline.parts import Parts
 from anomalon.pipeline.summaries import TITLES
 from anomalon.search.cut_scan import Scan, Weighted, cut_points, scan, significance_interval
+from anomalon.search.decorrelation import Decorrelation
 from anomalon.search.estimate import Estimate
 from anomalon.search.evaluation import MET_ALONE
 from anomalon.search.gain import Sides, gains
@@ -43,6 +44,8 @@ class Regions:
     """Regions of the detectors of a search and the events that fall into them.
 
     Attributes:
+        scores: that the regions cut on, decorrelated where the search asks for it.
+        decorrelations: of the detectors' scores.
         by_detector: nested regions, loosest first.
         variable: that is cut on, shape (event,), NaN where it is missing.
         weight: of test events, scaled so that they stand for the whole; 0 for all others, shape (event,).
@@ -52,6 +55,7 @@ class Regions:
     search: SearchConfig
     parts: Parts
     scores: Scores
+    decorrelations: dict[str, Decorrelation]
     by_detector: dict[str, tuple[Region, ...]]
     variable: Floats
     weight: Floats
@@ -62,12 +66,14 @@ class Regions:
         """Fix the regions of every detector on background validation events."""
         found: dict[str, tuple[Region, ...]] = {}
         notes: list[str] = []
+        flat = _decorrelations(search, parts, scores)
+        scores = _decorrelated(search, parts, scores, flat)
         for name, values in scores.by_detector.items():
             if name != MET_ALONE:
                 found[name], said = _fixed(search, parts, values)
                 notes += [f"{TITLES.get(name, name)}, {text}." for text in said]
         variable = column(parts, search.statistics.variable)
-        return cls(search, parts, scores, found, variable, parts.test_weight(), tuple(notes))
+        return cls(search, parts, scores, flat, found, variable, parts.test_weight(), tuple(notes))
 
     def inside(self, detector: str, region: Region) -> Mask:
         """Which events are in a region, shape (event,); what blinding withholds is not."""
@@ -166,6 +172,26 @@ class Regions:
         found = gains(sides, chosen, seed=self.search.seed)
         for i, (row, tested) in enumerate(rows):
             yield row.model_copy(update={"gain_region": found[2 * i], "gain": found[2 * i + 1]}), tested
+
+
+def _decorrelations(search: SearchConfig, parts: Parts, scores: Scores) -> dict[str, Decorrelation]:
+    """Per detector what takes the mass out of its score, learned from background validation events."""
+    if search.statistics.decorrelate is None:
+        return {}
+    mass, where = column(parts, search.statistics.decorrelate), parts.where("background", VALIDATION)
+    return {
+        name: Decorrelation.fit(mass[where], values[where], weight=parts.table.weight[where])
+        for name, values in scores.by_detector.items()
+        if name != MET_ALONE
+    }
+
+
+def _decorrelated(search: SearchConfig, parts: Parts, scores: Scores, flat: dict[str, Decorrelation]) -> Scores:
+    if not flat:
+        return scores
+    mass = column(parts, search.statistics.decorrelate or "")
+    values = {name: flat[name].transform(mass, s) if name in flat else s for name, s in scores.by_detector.items()}
+    return replace(scores, by_detector=values)
 
 
 def _fixed(search: SearchConfig, parts: Parts, values: Floats) -> tuple[tuple[Region, ...], tuple[str, ...]]:

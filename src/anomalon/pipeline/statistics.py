@@ -8,6 +8,7 @@ from anomalon.errors import MissingExtraError
 from anomalon.pipeline.bumps import hunt_bumps
 from anomalon.pipeline.evaluate import signal_names
 from anomalon.pipeline.likelihoods import Likelihoods, likelihoods
+from anomalon.pipeline.reality import carved
 from anomalon.pipeline.regions import Regions, scan_record, statement
 from anomalon.pipeline.variations import Varying
 from anomalon.search.evaluation import MET_ALONE
@@ -41,6 +42,7 @@ def state_of(regions: Regions, varying: Varying, state: Blinding) -> Stated:
     fitted, unfitted = _likelihoods(regions, varying, state)
     progress.start("bump hunts")
     bumps, unseen = hunt_bumps(regions, state)
+    sculpted, untold = carved(regions)
     settings = search.statistics
     record = Statistics(
         variable=settings.variable,
@@ -53,7 +55,8 @@ def state_of(regions: Regions, varying: Varying, state: Blinding) -> Stated:
         inference=fitted.found if fitted is not None else (),
         systematics=impact_table(fitted.channels, settings.systematics) if fitted is not None else (),
         bumps=bumps,
-        notes=(*regions.notes, *unfitted, *unseen),
+        sculpting=sculpted,
+        notes=(*regions.notes, *unfitted, *unseen, *untold),
     )
     return Stated(record, regions, fitted)
 

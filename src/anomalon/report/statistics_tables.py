@@ -11,6 +11,7 @@ from anomalon.report.tables import signal_title
 from anomalon.search.evaluation import MET_ALONE
 from anomalon.search.inference import MassHunt, SignalInference
 from anomalon.search.results import SearchResults
+from anomalon.search.sculpting import SculptingPoint
 from anomalon.search.statistics import RegionSignificance, RegionSummary, Statistics
 from anomalon.search.systematics import RegionImpact
 
@@ -29,6 +30,7 @@ def statistics_tables(results: SearchResults) -> tuple[DataTable, ...]:
         *significance_tables(results, found),
         systematics_table(found),
         bumps_table(results, found),
+        sculpting_table(found),
     )
     return tuple(table for table in tables if table.rows)
 
@@ -197,7 +199,7 @@ def _bump(results: SearchResults, one: MassHunt) -> tuple[Cell, ...]:
     names = ("all scores", *(r.name for r in _regions(results)))
     p = Quantity(result.global_p.value, below=True) if result.global_p_is_limit else Quantity.of(result.global_p)
     if window is None:
-        return label(one.mass).words, kind, "none", "none", None, None, None, p, None
+        return label(one.mass).words, kind, "none", "none", None, None, None, None, "none"
     return (
         label(one.mass).words,
         kind,
@@ -208,6 +210,35 @@ def _bump(results: SearchResults, one: MassHunt) -> tuple[Cell, ...]:
         window.local_z,
         p,
         f"> {result.global_z:.2f}" if result.global_p_is_limit else f"{result.global_z:.2f}",
+    )
+
+
+def sculpting_table(found: Statistics) -> DataTable:
+    """Whether cuts on the main score carve the background's mass spectra."""
+    return DataTable(
+        "sculpting",
+        "Does the score carve the mass spectra?",
+        "Jensen-Shannon divergence (base 2) between the mass spectrum of all background and of the background that "
+        "passes a cut on the score, beside its floor: the mean, and the 95 % quantile, of as many events drawn without "
+        "regard to the score.",
+        ("spectrum", "rejected", "effective events left", "divergence", "floor", "95 % of draws below", "carved",
+         "most in [GeV]"),
+        tuple(_sculpted(one.mass, point) for one in found.sculpting for point in one.result.points),
+    )  # fmt: skip
+
+
+def _sculpted(mass: str, point: SculptingPoint) -> tuple[Cell, ...]:
+    told = {True: "yes", False: "no", None: "too few events"}[point.is_sculpted]
+    low_high = "none" if point.strongest is None else f"{point.strongest[0]:.4g} to {point.strongest[1]:.4g}"
+    return (
+        label(mass).words,
+        f"{100 * point.rejection:.3g} %",
+        round(point.passing_effective, 1),
+        point.divergence,
+        point.floor,
+        point.floor_95,
+        told,
+        low_high,
     )
 
 

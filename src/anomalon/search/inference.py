@@ -8,6 +8,7 @@ from anomalon.config import Settings
 from anomalon.search.bump_records import BumpHuntResult
 from anomalon.search.limits import Discovery, Limits
 from anomalon.search.pulls import Impacts, Pulls
+from anomalon.search.sculpting import Sculpting
 
 
 class SignalInference(Settings):
@@ -31,6 +32,13 @@ class SignalInference(Settings):
     impacts: Impacts
     improvement: float | None = None
     notes: tuple[str, ...] = ()
+
+
+class MassSculpting(Settings):
+    """What cuts on the main score do to one mass spectrum of the background."""
+
+    mass: str
+    result: Sculpting
 
 
 class MassHunt(Settings):

@@ -6,7 +6,7 @@ from typing import Literal
 
 from anomalon.config import Settings
 from anomalon.search.estimate import Estimate, Role
-from anomalon.search.inference import MassHunt, SignalInference
+from anomalon.search.inference import MassHunt, MassSculpting, SignalInference
 from anomalon.search.systematics import SystematicImpact
 
 
@@ -128,6 +128,7 @@ class Statistics(Settings):
         inference: limits and more of every signal, where a likelihood was asked for.
         systematics: what each does to the yields of the regions.
         bumps: in mass spectra.
+        sculpting: what cuts on the main score do to the background's mass spectra.
     """
 
     variable: str
@@ -140,4 +141,5 @@ class Statistics(Settings):
     inference: tuple[SignalInference, ...] = ()
     systematics: tuple[SystematicImpact, ...] = ()
     bumps: tuple[MassHunt, ...] = ()
+    sculpting: tuple[MassSculpting, ...] = ()
     notes: tuple[str, ...] = ()

@@ -43,6 +43,8 @@ class StatisticsSettings(Settings):
         background_uncertainty: relative, beside the statistical one, in significances; the likelihood has systematics.
         pictures: variables that are drawn in the regions; None takes missing momentum and the usual masses.
         masses: spectra that are looked at for bumps; None takes those of three and of two leptons.
+        decorrelate: a mass; regions then follow the quantile of the score among background of the same mass, so that
+            they cannot carve a bump into its spectrum.
         likelihood: whether limits and more are computed; it needs the extra ``stats``.
         systematics: uncertainties of the templates that the likelihood is built from.
         validation: what ``--validate`` does.
@@ -55,6 +57,7 @@ class StatisticsSettings(Settings):
     background_uncertainty: float = Field(default=0.2, ge=0, le=10)
     pictures: tuple[str, ...] | None = None
     masses: tuple[str, ...] | None = None
+    decorrelate: str | None = None
     likelihood: bool = True
     systematics: SystematicsSettings = SystematicsSettings()
     validation: ValidationSettings = ValidationSettings()
@@ -73,6 +76,7 @@ class StatisticsSettings(Settings):
             ConfigError: one that was asked for is not a feature.
         """
         asked = {"variable": (self.variable,), "pictures": self.pictures, "masses": self.masses}
+        asked["decorrelate"] = None if self.decorrelate is None else (self.decorrelate,)
         for key, listed in asked.items():
             for name in listed or ():
                 if name not in names:
