@@ -35,6 +35,13 @@ def search(
             "harder leptons, shuffled and swapped features, pseudo-data with a blind signal (--unblind reveals it).",
         ),
     ] = False,
+    validate: Annotated[
+        bool,
+        typer.Option(
+            "--validate",
+            help="Also train the main detector with other seeds, and draw pseudo-experiments with and without signals.",
+        ),
+    ] = False,
     figures: Annotated[bool, typer.Option("--figures/--no-figures", help="Draw; without it is faster.")] = True,
     json: Annotated[bool, typer.Option("--json", help="Print results.json instead of the summary.")] = False,
 ) -> None:
@@ -56,6 +63,7 @@ def search(
             cache=cache,
             unblind=unblind,
             sanity=sanity,
+            validate=validate,
             figures=figures,
             progress=progress,
         )
@@ -76,6 +84,10 @@ def _summarise(results: SearchResults, output: Path) -> None:
         out.print(f"- {line}", markup=False, highlight=False)
     for statement in results.statistics.statements if results.statistics is not None else ():
         out.print(f"- {statement.sentence}", markup=False, highlight=False)
+    if results.validation is not None:
+        told = [results.validation.stability, *results.validation.background_only]
+        for one in told:
+            out.print(f"- {one.sentence}", markup=False, highlight=False)
     for check in results.sanity:
         out.print(f"- {'passed' if check.found else 'NOT passed'}: {check.sentence}", markup=False, highlight=False)
     if results.pseudo_data is not None:

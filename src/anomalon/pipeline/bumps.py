@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,7 @@ from anomalon.search.bump_records import BumpHuntSettings
 from anomalon.search.inference import MassHunt
 from anomalon.search.regions import locate, slices, spectrum_edges
 from anomalon.search.results import Blinding
+from anomalon.search.windows import Hypothesis
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -35,8 +37,8 @@ def hunt_bumps(regions: Regions, state: Blinding) -> tuple[tuple[MassHunt, ...],
 
 
 def _hunts(regions: Regions, mass: str, state: Blinding) -> Iterator[MassHunt]:
-    spectra = _Spectra(regions, mass)
-    background = spectra.fill(regions.parts.where("background", TEST))
+    spectra = Spectra(regions, mass)
+    background = spectra.hypothesis()
     is_data = regions.parts.where("data")
     if is_data.any() and not state.applies:
         yield spectra.hunt(spectra.fill(is_data, unweighted=True), background, None)
@@ -44,10 +46,10 @@ def _hunts(regions: Regions, mass: str, state: Blinding) -> Iterator[MassHunt]:
     for sample in regions.search.samples:
         if sample.role == "signal":
             signal = spectra.fill(regions.parts.where("signal", TEST, sample.name))
-            yield spectra.hunt(np.maximum(background + signal, 0.0), background, sample.name)
+            yield spectra.hunt(np.maximum(background.slices + signal, 0.0), background, sample.name)
 
 
-class _Spectra:
+class Spectra:
     """One mass in bins that background validation events fix, in disjoint slices of the score."""
 
     def __init__(self, regions: Regions, mass: str) -> None:
@@ -67,14 +69,18 @@ class _Spectra:
         flat = self.slice[where] * self.shape[1] + self.place[where]
         return np.bincount(flat, weight, minlength=self.shape[0] * self.shape[1]).reshape(self.shape).astype(np.float64)
 
-    def hunt(self, observed: Floats, background: Floats, signal: str | None) -> MassHunt:
-        """Search all windows above all thresholds; the background's normalisation is as uncertain as in regions."""
-        search = self.regions.search
-        errors = np.sqrt(self.fill(self.regions.parts.where("background", TEST), power=2))
-        settings = BumpHuntSettings(seed=search.seed, normalisation_error=search.statistics.background_uncertainty)
+    def hypothesis(self) -> Hypothesis:
+        """The background, with its statistical errors, and as uncertain in its normalisation as in regions."""
+        where = self.regions.parts.where("background", TEST)
+        slices, errors = np.maximum(self.fill(where), 0.0), np.sqrt(self.fill(where, power=2))
+        error = self.regions.search.statistics.background_uncertainty
+        return Hypothesis(slices, np.where(slices > 0, errors, 0.0), error)
+
+    def hunt(self, observed: Floats, background: Hypothesis, signal: str | None) -> MassHunt:
+        """Search all windows above all thresholds."""
+        settings = BumpHuntSettings(seed=self.regions.search.seed, normalisation_error=background.normalisation_error)
         found = bump_hunt_over(
-            observed, np.maximum(background, 0.0), edges=self.edges, errors=errors, settings=settings
+            observed, background.slices, edges=self.edges, errors=background.errors, settings=settings
         )
-        return MassHunt(
-            mass=self.mass, observed="data" if signal is None else "expected", signal_name=signal, result=found
-        )
+        kind: Literal["data", "expected"] = "data" if signal is None else "expected"
+        return MassHunt(mass=self.mass, observed=kind, signal_name=signal, result=found)

@@ -44,6 +44,7 @@ class Regions:
     """Regions of the detectors of a search and the events that fall into them.
 
     Attributes:
+        plain_scores: as the detectors give them.
         scores: that the regions cut on, decorrelated where the search asks for it.
         decorrelations: of the detectors' scores.
         by_detector: nested regions, loosest first.
@@ -54,6 +55,7 @@ class Regions:
 
     search: SearchConfig
     parts: Parts
+    plain_scores: Scores
     scores: Scores
     decorrelations: dict[str, Decorrelation]
     by_detector: dict[str, tuple[Region, ...]]
@@ -67,13 +69,13 @@ class Regions:
         found: dict[str, tuple[Region, ...]] = {}
         notes: list[str] = []
         flat = _decorrelations(search, parts, scores)
-        scores = _decorrelated(search, parts, scores, flat)
-        for name, values in scores.by_detector.items():
+        used = _decorrelated(search, parts, scores, flat)
+        for name, values in used.by_detector.items():
             if name != MET_ALONE:
                 found[name], said = _fixed(search, parts, values)
                 notes += [f"{TITLES.get(name, name)}, {text}." for text in said]
         variable = column(parts, search.statistics.variable)
-        return cls(search, parts, scores, flat, found, variable, parts.test_weight(), tuple(notes))
+        return cls(search, parts, scores, used, flat, found, variable, parts.test_weight(), tuple(notes))
 
     def inside(self, detector: str, region: Region) -> Mask:
         """Which events are in a region, shape (event,); what blinding withholds is not."""

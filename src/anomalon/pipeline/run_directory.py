@@ -182,7 +182,13 @@ def files_below(folder: Path, *parts: str) -> list[str]:
 
 
 def make_manifest(
-    folder: Path, search: SearchConfig, stages: Mapping[str, str], *, unblinded: str | None, sanity: bool
+    folder: Path,
+    search: SearchConfig,
+    stages: Mapping[str, str],
+    *,
+    unblinded: str | None,
+    sanity: bool,
+    validate: bool,
 ) -> dict[str, Any]:
     """Versions, seed, stages and blinding of a run, and the hashes of what ``anomalon score`` will read of it."""
     return {
@@ -195,6 +201,7 @@ def make_manifest(
         "weights_in_training": "absolute values of the event weights",
         "unblinded": unblinded,
         "sanity": sanity,
+        "validate": validate,
         "files": {file: sha256(folder / file) for file in files_below(folder, "config.yaml", "model")},
     }
 

@@ -20,6 +20,7 @@ from anomalon.pipeline import fit
 from anomalon.pipeline.cache import StageCache
 from anomalon.pipeline.checks import Compared, collisions, draw_checks, pseudo
 from anomalon.pipeline.configuration import SearchConfig
+from anomalon.pipeline.experiments import validate
 from anomalon.pipeline.figures import draw
 from anomalon.pipeline.fit import Fitted
 from anomalon.pipeline.mixed import mixed_stage
@@ -56,6 +57,7 @@ from anomalon.pipeline.table import Table
 from anomalon.pipeline.variations import Varying
 from anomalon.report import FigureEntry, write_report
 from anomalon.search.blinding import blinding, check_reason
+from anomalon.search.experiments import Validation
 from anomalon.search.headline import headline
 from anomalon.search.results import Blinding, SearchResults
 from anomalon.store import Store
@@ -72,6 +74,7 @@ class RunOptions:
         overwrite: replace a finished run.
         cache: folder of simulated samples and finished stages; by default beside the output.
         unblind: the reason for looking at collision data above the threshold; None keeps it blinded.
+        validate: whether to train with other seeds and draw pseudo-experiments.
         sanity: whether to run the sanity tests too; ``unblind`` reveals the signal that they mix in.
         figures: whether to draw; the report and ``results.json`` hold the same numbers without.
         progress: who listens.
@@ -82,6 +85,7 @@ class RunOptions:
     cache: Path | None = None
     unblind: str | None = None
     sanity: bool = False
+    validate: bool = False
     figures: bool = True
     progress: Progress = field(default_factory=Silent)
 
@@ -131,7 +135,7 @@ def _reuse(run: RunDirectory, search: SearchConfig, options: RunOptions) -> Sear
         )
     if manifest["anomalon"] != anomalon.__version__ or manifest["unblinded"] != options.unblind:
         return None
-    if options.sanity and not manifest.get("sanity"):
+    if any(getattr(options, extra) and not manifest.get(extra) for extra in ("sanity", "validate")):
         return None
     options.progress.say(f"{run.path}: finished before with this configuration; nothing to do")
     return run.results()
@@ -148,6 +152,7 @@ class _Made:
     sanity: SanityTests | None
     compared: Compared | None
     stated: Stated | None
+    validation: Validation | None
 
 
 @dataclass
@@ -173,10 +178,11 @@ class _Work:
         sanity = self._sanity(parts, fitted, scores) if self.options.sanity else None
         with self._timed("statistics"):
             stated = self._statistics(parts, fitted, scores, state)
+        validation = self._validation(parts, stated)
         with self._timed("evaluate"):
             progress.start("evaluate")
             compared = self._compared(parts, fitted, scores, sanity)
-            made = _Made(parts, fitted, supervised, scores, sanity, compared, stated)
+            made = _Made(parts, fitted, supervised, scores, sanity, compared, stated, validation)
             results = self._evaluate(selected, made, state)
         with self._timed("report"):
             self._write(run, results, made)
@@ -240,6 +246,21 @@ class _Work:
         )
         return state_of(Regions.of(search, parts, scores), varying, state)
 
+    def _validation(self, parts: Parts, stated: Stated | None) -> Validation | None:
+        """Detectors that are trained with other seeds are stages of their own."""
+        if not self.options.validate or stated is None:
+            return None
+        key = fit.training_key(self.search, self.stages)
+
+        def refit(settings: DetectorSettings) -> Detector:
+            made = fit.fit_detector(settings, parts, key, self.cache, self.options.progress)
+            self.stages[f"detector-{settings.name}-seed-{settings.scorer.seed}"] = made.folder.parent.name
+            return made.detector
+
+        with self._timed("validation"):
+            self.options.progress.start("validation")
+            return validate(stated, refit)
+
     def _compared(
         self, parts: Parts, fitted: Sequence[Fitted], scores: ev.Scores, sanity: SanityTests | None
     ) -> Compared | None:
@@ -285,6 +306,7 @@ class _Work:
             sanity=tuple(one.check for one in made.sanity.examined) if made.sanity is not None else (),
             pseudo_data=made.sanity.told if made.sanity is not None else None,
             statistics=made.stated.record if made.stated is not None else None,
+            validation=made.validation,
         )
 
     def _write(self, run: RunDirectory, results: SearchResults, made: _Made) -> None:
@@ -305,7 +327,10 @@ class _Work:
 
     def _manifest(self, folder: Path) -> dict[str, Any]:
         options = self.options
-        return make_manifest(folder, self.search, self.stages, unblinded=options.unblind, sanity=options.sanity)
+        return make_manifest(
+            folder, self.search, self.stages, unblinded=options.unblind, sanity=options.sanity,
+            validate=options.validate,
+        )  # fmt: skip
 
     def _figures(self, results: SearchResults, made: _Made, detectors: dict[str, Detector]) -> Iterator[FigureEntry]:
         yield from draw(results, self.search, made.parts, detectors, made.scores)

@@ -32,7 +32,7 @@ def statistics_tables(results: SearchResults) -> tuple[DataTable, ...]:
         bumps_table(results, found),
         sculpting_table(found),
     )
-    return tuple(table for table in tables if table.rows)
+    return tuple(table for table in (*tables, *validation_tables(results)) if table.rows)
 
 
 def yields_table(results: SearchResults) -> DataTable:
@@ -240,6 +240,44 @@ def _sculpted(mass: str, point: SculptingPoint) -> tuple[Cell, ...]:
         told,
         low_high,
     )
+
+
+def validation_tables(results: SearchResults) -> Iterator[DataTable]:
+    """Trainings with other seeds, and pseudo-experiments without and with signals."""
+    found = results.validation
+    if found is None:
+        return
+    seeds = found.stability
+    yield DataTable(
+        "seeds",
+        "Other seeds",
+        seeds.sentence + " Spread: sample standard deviation over seeds; statistical: from the test events alone.",
+        ("AUC for", *(f"seed {seed}" for seed in seeds.seeds), "spread", "statistical"),
+        tuple((typeset(s.what), *s.values, s.spread, s.statistical) for s in seeds.spreads),
+    )
+    yield DataTable(
+        "background_only",
+        "Pseudo-experiments without a signal",
+        "Share of background-only experiments with a p-value below 5 %, and the Kolmogorov-Smirnov probability that the "
+        "p-values are uniform.",
+        ("test", "experiments", "p below 5 %", "uniform", "passed"),
+        tuple(
+            (b.what, b.experiments, f"{100 * b.fires:.1f} %", b.ks_p, "yes" if b.passed else "no")
+            for b in found.background_only
+        ),
+    )
+    yield DataTable(
+        "injections",
+        "Pseudo-experiments with a signal",
+        "Signals injected with a strength that Asimov data see with the given significance; the fitted strength should "
+        "be the injected one (fits allow no negative one, which lifts the mean of weak signals).",
+        ("signal", "injected Z", "median Z", "injected strength", "fitted strength", "passed"),
+        tuple(
+            (typeset(signal_title(results, i.signal_name)), i.expected_z, i.median_z, i.mu,
+             Quantity(i.fitted_mu, i.fitted_error, i.fitted_error), "yes" if i.passed else "no")
+            for i in found.injections
+        ),
+    )  # fmt: skip
 
 
 def _regions(results: SearchResults) -> list[RegionSummary]:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from anomalon.config import Settings
 from anomalon.search.estimate import Estimate as Estimate  # noqa: PLC0414 - part of the records
 from anomalon.search.estimate import Role as Role  # noqa: PLC0414
+from anomalon.search.experiments import Validation
 from anomalon.search.statistics import Statistics
 
 SCHEMA_VERSION = 1
@@ -327,6 +328,7 @@ class SearchResults(Settings):
     sanity: tuple[SanityCheck, ...] = ()
     pseudo_data: PseudoData | None = None
     statistics: Statistics | None = None
+    validation: Validation | None = None
 
     def evaluation(self, detector: str, signal: str) -> Evaluation | None:
         """The evaluation of a detector against a signal, if there is one."""
