@@ -85,9 +85,9 @@ def _summarise(results: SearchResults, output: Path) -> None:
     for statement in results.statistics.statements if results.statistics is not None else ():
         out.print(f"- {statement.sentence}", markup=False, highlight=False)
     if results.validation is not None:
-        told = [results.validation.stability, *results.validation.background_only]
-        for one in told:
-            out.print(f"- {one.sentence}", markup=False, highlight=False)
+        told = (one.sentence for one in results.validation.background_only)
+        for sentence in (results.validation.stability.sentence, *told):
+            out.print(f"- {sentence}", markup=False, highlight=False)
     for check in results.sanity:
         out.print(f"- {'passed' if check.found else 'NOT passed'}: {check.sentence}", markup=False, highlight=False)
     if results.pseudo_data is not None:

@@ -258,8 +258,8 @@ def validation_tables(results: SearchResults) -> Iterator[DataTable]:
     yield DataTable(
         "background_only",
         "Pseudo-experiments without a signal",
-        "Share of background-only experiments with a p-value below 5 %, and the Kolmogorov-Smirnov probability that the "
-        "p-values are uniform.",
+        "Share of background-only experiments with a p-value below 5 %, and the Kolmogorov-Smirnov probability that "
+        "the p-values are uniform.",
         ("test", "experiments", "p below 5 %", "uniform", "passed"),
         tuple(
             (b.what, b.experiments, f"{100 * b.fires:.1f} %", b.ks_p, "yes" if b.passed else "no")
