@@ -7,6 +7,7 @@ import io
 from itertools import pairwise
 from typing import Any
 
+import mpmath as mp
 import numpy as np
 import pyBumpHunter
 import pytest
@@ -204,6 +205,13 @@ def test_log_probabilities_are_those_of_the_distributions():
 
 
 def test_log_probabilities_go_on_where_probabilities_end():
+    with mp.workdps(40):
+        exact = float(mp.log(mp.gammainc(2000, 0, 200, regularized=True)))
+        x, shape = mp.mpf(2) / 3, mp.mpf(100)
+        terms = (mp.rf(shape, n) / mp.factorial(n) * x**n * (1 - x) ** shape for n in range(3000, 6000))
+        averaged = float(mp.log(mp.fsum(terms)))
+    assert log_excess_probability(2000, 200.0) == pytest.approx(exact, rel=1e-12)
+    assert log_excess_probability(3000, 200.0, 400.0) == pytest.approx(averaged, rel=1e-12)
     for variance in (0.0, 400.0):
         n = np.linspace(500, 6000, 300)
         values = log_excess_probability(n, 200.0, variance)

@@ -13,6 +13,7 @@ from scipy.stats import kstest
 from anomalon.errors import ConfigError, EmptySelectionError, InvalidEventsError
 from anomalon.search.bump_hunt import BumpHuntSettings
 from anomalon.search.bump_records import BumpHuntResult
+from anomalon.search.excess_probability import log_excess_probability
 from anomalon.search.sideband_hunt import bump_hunt_sidebands
 from anomalon.search.sidebands import SidebandFit, SidebandSettings, basis, choose, fit_many, fit_sidebands
 
@@ -183,6 +184,8 @@ def test_the_window_of_a_hunt_is_predicted_by_the_rest_of_the_spectrum():
         (alone.window_expected, alone.window_expected_error), rel=1e-3
     )
     assert fit.window == (window.low, window.high)
+    averaged = log_excess_probability(window.observed, window.expected, window.expected_error**2)
+    assert window.local_log_p == pytest.approx(float(averaged), rel=1e-6)
     assert found.spectrum.background == fit.expected
     assert BumpHuntResult.model_validate_json(found.model_dump_json()) == found
 
