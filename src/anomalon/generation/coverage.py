@@ -102,10 +102,11 @@ def _nearest(training: Floats, events: Floats) -> Floats:
 
 def _ratio_of_medians(first: Floats, second: Floats) -> Spread:
     """Ratio of two medians; the error of a median from the order statistics around it."""
-    ratio, relative = float(np.median(first) / np.median(second)), []
+    below, above = float(np.median(first)), max(float(np.median(second)), 1e-12)
+    errors = []
     for values in (first, second):
         step = float(norm.ppf(ONE_SIGMA)) * 0.5 / np.sqrt(len(values))
         low, high = np.quantile(values, [0.5 - step, 0.5 + step])
-        relative.append(0.5 * (high - low) / np.median(values))
-    half = ratio * float(np.hypot(relative[0], relative[1]))
+        errors.append(0.5 * float(high - low))
+    ratio, half = below / above, float(np.hypot(errors[0], errors[1] * below / above)) / above
     return Spread(value=ratio, low=ratio - half, high=ratio + half)

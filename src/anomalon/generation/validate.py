@@ -72,6 +72,8 @@ def validate(
     splits = draw_splits(len(used["real"].finite), len(used["generated"].finite), chosen)
     chosen = chosen.model_copy(update={"events": splits.real.shape[1]})
     prepared = {role: Prepared.of(sample.finite) for role, sample in used.items()}
+    # first what may be refused: metrics take longest
+    memorised, amplified = _memorisation(prepared, chosen), _amplification(prepared, chosen)
     found = _metrics(samples, prepared, chosen, splits=splits, progress=progress)
     return Validation(
         anomalon_version=__version__,
@@ -83,8 +85,8 @@ def validate(
         tails=tail_pulls(prepared["real"], prepared["generated"]),
         shapes=shapes(prepared["real"], prepared["generated"]),
         correlations=largest_differences(prepared["real"].derived, prepared["generated"].derived),
-        memorisation=_memorisation(prepared, chosen),
-        amplification=_amplification(prepared, chosen),
+        memorisation=memorised,
+        amplification=amplified,
         warnings=_warnings(used, splits),
     )
 
@@ -181,7 +183,7 @@ def _multiplicity(
 
 def _counted(arrays: EventArrays) -> Prepared:
     """Numbers of objects alone: no momenta are looked at."""
-    bare = EventArrays(arrays.met, arrays.counts, arrays.objects[:, :0], dict.fromkeys(arrays.slots, 0))
+    bare = EventArrays(np.zeros_like(arrays.met), arrays.counts, arrays.objects[:, :0], dict.fromkeys(arrays.slots, 0))
     return Prepared.of(bare)
 
 

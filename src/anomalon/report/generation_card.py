@@ -169,8 +169,8 @@ def rate_row(rate: Rate) -> Row:
 def spread_text(spread: Spread) -> str:
     """A number with the half width of its interval, to one digit of it, or two where that begins with a one.
 
-    >>> spread_text(Spread(value=0.12345, low=0.12325, high=0.12365))
-    '0.1235 ± 0.0002'
+    >>> spread_text(Spread(value=0.12345, low=0.12315, high=0.12375))
+    '0.1235 ± 0.0003'
     """
     half = (spread.high - spread.low) / 2
     if not half > 0:
