@@ -16,6 +16,9 @@ from pathlib import Path
 
 from anomalon.pipeline.run_directory import RunDirectory
 from anomalon.report import to_markdown
+from anomalon.report.data_tables import to_markdown as to_markdown_table
+from anomalon.report.names import typeset
+from anomalon.report.statistics_tables import statistics_tables
 from anomalon.search.results import Estimate, SearchResults
 
 
@@ -47,8 +50,16 @@ def tables(results: SearchResults) -> dict[str, str]:
         "left-out": _left_out(results),
         "pseudo-data": results.pseudo_data.sentence if results.pseudo_data else "",
         "features": _features(results),
+        **_statistics(results),
         "times": ", ".join(f"{stage} {seconds:,.0f} s" for stage, seconds in results.seconds.items()) + ".",
     }
+
+
+def _statistics(results: SearchResults) -> dict[str, str]:
+    """Regions, limits and what follows: the tables of the report, and the sentences on the signals."""
+    found = results.statistics
+    said = "" if found is None else "\n".join(f"- {typeset(one.sentence)}" for one in found.statements)
+    return {"statements": said, **{table.name: to_markdown_table(table) for table in statistics_tables(results)}}
 
 
 def _filled(text: str, tables: dict[str, str]) -> str:

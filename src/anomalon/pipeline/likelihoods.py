@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from anomalon.errors import ConfigError, FitError, InvalidEventsError
 from anomalon.features import Features
 from anomalon.pipeline.channels import Binning, binning, fill_channels
 from anomalon.pipeline.regions import Regions
@@ -14,11 +15,15 @@ from anomalon.pipeline.variations import Floats, Ints, Varying
 from anomalon.search.decorrelation import Decorrelation
 from anomalon.search.evaluation import MET_ALONE
 from anomalon.search.inference import SignalInference
-from anomalon.search.limits import Limits, discovery, limits
+from anomalon.search.likelihood import read_likelihood
+from anomalon.search.limits import Limits, LimitSettings, discovery, limits
 from anomalon.search.pulls import impacts, pulls
 from anomalon.search.results import Blinding
 from anomalon.search.templates import Channel
 from anomalon.search.workspace import Workspace, describe_workspace
+
+FARTHEST = 1e4
+"""Limits are looked for up to so many times the error of the signal strength."""
 
 
 @dataclass(frozen=True)
@@ -30,12 +35,14 @@ class Likelihoods:
         alone: the variable without regions.
         workspaces: signal -> its likelihood over the regions.
         found: per signal.
+        notes: signals of which nothing can be said, and why.
     """
 
     channels: tuple[Channel, ...]
     alone: tuple[Channel, ...]
     workspaces: dict[str, Workspace]
     found: tuple[SignalInference, ...]
+    notes: tuple[str, ...]
 
 
 def likelihoods(regions: Regions, varying: Varying, state: Blinding) -> Likelihoods:
@@ -43,16 +50,21 @@ def likelihoods(regions: Regions, varying: Varying, state: Blinding) -> Likeliho
 
     Raises:
         MissingExtraError: pyhf is not installed.
-        FitError: a fit does not converge.
     """
     main = regions.search.main
     channels, alone = (_channels(regions, varying, name, state) for name in (main, MET_ALONE))
-    workspaces, found = {}, []
+    workspaces: dict[str, Workspace] = {}
+    found, notes = [], []
     for signal in _signals(channels):
         varying.progress.start(f"limits, {signal}")
-        workspace = workspaces[signal] = describe_workspace(channels, signal)
-        found.append(_inference(signal, workspace, describe_workspace(alone, signal)))
-    return Likelihoods(channels, alone, workspaces, tuple(found))
+        try:
+            workspace, plain = (describe_workspace(c, signal) for c in (channels, alone))
+            found.append(_inference(signal, workspace, plain))
+        except (FitError, ConfigError, InvalidEventsError) as error:
+            notes.append(f"No limits on {signal}: {error}.")
+        else:
+            workspaces[signal] = workspace
+    return Likelihoods(channels, alone, workspaces, tuple(found), tuple(notes))
 
 
 def _channels(regions: Regions, varying: Varying, detector: str, state: Blinding) -> tuple[Channel, ...]:
@@ -96,17 +108,17 @@ def _signals(channels: Sequence[Channel]) -> Iterator[str]:
 
 
 def _inference(signal: str, workspace: Workspace, alone: Workspace) -> SignalInference:
-    model = workspace.specification
-    ours, plain = limits(model), limits(alone.specification)
+    model, plain = (read_likelihood(one.specification) for one in (workspace, alone))
+    ours, without = (limits(one, LimitSettings(maximum=FARTHEST * one.scale)) for one in (model, plain))
     return SignalInference(
         signal_name=signal,
-        bins=sum(len(observation["data"]) for observation in model["observations"]),
+        bins=len(model.bins),
         limits=ours,
         discovery=discovery(model),
-        alone=plain,
+        alone=without,
         pulls=pulls(model),
         impacts=impacts(model),
-        improvement=_ratio(plain, ours),
+        improvement=_ratio(without, ours),
         notes=workspace.notes,
     )
 

@@ -28,6 +28,7 @@ from anomalon.pipeline.parts import Parts
 from anomalon.pipeline.progress import Progress, Silent, WithoutNotes
 from anomalon.pipeline.pseudo_data import describe
 from anomalon.pipeline.pseudo_data import draw as draw_pseudo_data
+from anomalon.pipeline.publication import publish
 from anomalon.pipeline.region_figures import draw_regions
 from anomalon.pipeline.regions import Regions
 from anomalon.pipeline.run_directory import (
@@ -323,6 +324,8 @@ class _Work:
         self.options.progress.start("report")
         figures = self._figures(results, made, detectors) if self.options.figures else ()
         write_report(results, figures, folder, progress=lambda name: self.options.progress.update(0, name))
+        if made.stated is not None:
+            publish(results, made.stated.likelihoods, folder)
         write_json(folder / "results.json", results.model_dump(mode="json"))
 
     def _manifest(self, folder: Path) -> dict[str, Any]:

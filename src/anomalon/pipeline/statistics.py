@@ -69,6 +69,7 @@ def _likelihoods(regions: Regions, varying: Varying, state: Blinding) -> tuple[L
     if not varying.samples:
         return None, ("No likelihood: the samples have no cross section, so that no yields are expected.",)
     try:
-        return likelihoods(regions, varying, state), ()
+        found = likelihoods(regions, varying, state)
     except MissingExtraError as error:
         return None, (f"No likelihood: {error}.",)
+    return found, found.notes

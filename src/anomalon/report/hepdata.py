@@ -24,7 +24,7 @@ def write_submission(
     """Write a submission, which is an archive that the site takes as it is.
 
     Args:
-        tables: each becomes one; columns of words come first and are the independent variables.
+        tables: each becomes one; the columns of words at its left are the independent variables.
         folder: to write to; made if it is not there.
         comment: what the analysis is.
         attached: description -> file that goes along with all tables, such as a likelihood.
@@ -65,9 +65,9 @@ def _table(lib: Any, table: DataTable) -> Any:
     made = lib.Table(table.title[:LONGEST])
     made.description = table.caption
     made.location = "anomalon"
-    words = [i for i in range(len(table.columns)) if table.is_text(i)] or [0]
-    order = sorted(range(len(table.columns)), key=lambda i: i not in words)
-    for i in order:
+    numeric = [i for i in range(len(table.columns)) if not table.is_text(i)]
+    words = range(max(1, min(numeric, default=1)))  # columns of words before the first number tell the rows apart
+    for i in range(len(table.columns)):
         column = [row[i] for row in table.rows]
         made.add_variable(
             _words(lib, table.columns[i], column) if i in words else _numbers(lib, table.columns[i], column)

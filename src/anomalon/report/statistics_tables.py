@@ -169,16 +169,16 @@ def systematics_table(found: Statistics) -> DataTable:
         "Systematic uncertainties",
         "Change of the expected background in per cent, one standard deviation down and up, in the disjoint slices of "
         "the regions: R1 stands for what is in it and not in R2. The largest comes first.",
-        ("systematic", "kind", *(f"{region} [%]" for region in regions)),
+        ("systematic", "kind", *(f"{region} {end} [%]" for region in regions for end in ("down", "up"))),
         tuple(
-            (one.name, one.kind, *(_change(region) for region in one.regions)) for one in found.systematics
+            (one.name, one.kind, *(c for region in one.regions for c in _change(region))) for one in found.systematics
         ),
-    )  # fmt: skip
+    )
 
 
-def _change(region: RegionImpact) -> str:
+def _change(region: RegionImpact) -> tuple[Cell, Cell]:
     change = region.background
-    return "none" if change is None else f"{100 * change.down:+.2g} / {100 * change.up:+.2g}"
+    return (None, None) if change is None else (round(100 * change.down, 4), round(100 * change.up, 4))
 
 
 def bumps_table(results: SearchResults, found: Statistics) -> DataTable:
