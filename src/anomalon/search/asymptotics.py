@@ -84,7 +84,7 @@ def invert(curve: Callable[[Floats], Floats], targets: Floats, *, start: float, 
     >>> [f"{x:.4g}" for x in invert(lambda mu: mu**2, np.array([4.0, 9e6]), start=1.0, maximum=1e9)]
     ['2', '3000']
     """
-    mu = min(start, maximum) * 2.0 ** np.arange(-3.0, 4.0)
+    mu = np.unique(np.minimum(min(start, maximum) * 2.0 ** np.arange(-3.0, 4.0), maximum))
     value = curve(mu)
     while value[-1] < targets.max() and mu[-1] < maximum:
         more = np.minimum(mu[-1] * 2.0 ** np.arange(1.0, 7.0), maximum)

@@ -15,8 +15,8 @@ LARGEST_ALPHA = 5.0
 TOLERANCE = 1e-10
 """Fits end where -ln L is expected to fall by less than this."""
 _STEPS = 200
-_BLOCK = 256
-"""Data sets whose derivatives are in memory at a time."""
+_NUMBERS = 4_000_000
+"""Derivatives in memory at a time: data sets times parameters times rows times yields."""
 _DAMPING = (0.0, 1.0)
 """First damping of the first fit and of the one that is tried where it fails."""
 
@@ -65,8 +65,9 @@ def fit(
     """
     held = np.broadcast_to(False if held is None else held, start.shape)
     fits = []
-    for i in range(0, len(data), _BLOCK):
-        block = np.arange(i, min(i + _BLOCK, len(data)))
+    size = max(_NUMBERS // (start.shape[1] * likelihood.expectation.nominal.size), 16)
+    for i in range(0, len(data), size):
+        block = np.arange(i, min(i + size, len(data)))
         fits.append(_fit_block(_Problem(likelihood, data.take(block), held[block], lowest_mu), start[block]))
     return Fit(*(np.concatenate([getattr(f, name) for f in fits]) for name in ("theta", "nll", "gammas")))
 

@@ -162,21 +162,19 @@ def limits(workspace: Mapping[str, Any] | Likelihood, settings: LimitSettings | 
 
 def asymptotic_limits(likelihood: Likelihood, settings: LimitSettings) -> Limits:
     """Limits with asymptotic distributions."""
-    asimov = Curve(likelihood, likelihood.asimov(likelihood.start(1, mu=0.0)))
-    targets = band_targets(settings.method, settings.confidence)
-    found = invert(asimov.roots, targets, start=likelihood.scale, maximum=settings.maximum)
+    asimov = _background_curve(likelihood)
+    band = _band(asimov, settings)
     observed, curves = None, None
     if not likelihood.blinded:
         curves = observed_curves(likelihood)
         target = np.array([-np.log(1.0 - settings.confidence)])
-        start = found[2] or likelihood.scale
+        start = band.median or likelihood.scale
         (observed,) = invert(
             lambda mu: -log_p(*curves, mu, settings.method),
             target,
             start=start,
             maximum=settings.maximum,
         )
-    band = Band(**dict(zip(Band.model_fields, found, strict=True)))
     return Limits(
         method=settings.method,
         confidence=settings.confidence,
@@ -188,6 +186,21 @@ def asymptotic_limits(likelihood: Likelihood, settings: LimitSettings) -> Limits
         sentence=sentence(band, observed, likelihood.blinded, settings),
         warnings=few_events(likelihood),
     )
+
+
+def asymptotic_band(likelihood: Likelihood, settings: LimitSettings) -> Band:
+    """Expected limits with asymptotic distributions."""
+    return _band(_background_curve(likelihood), settings)
+
+
+def _background_curve(likelihood: Likelihood) -> Curve:
+    return Curve(likelihood, likelihood.asimov(likelihood.start(1, mu=0.0)))
+
+
+def _band(asimov: Curve, settings: LimitSettings) -> Band:
+    targets = band_targets(settings.method, settings.confidence)
+    found = invert(asimov.roots, targets, start=asimov.likelihood.scale, maximum=settings.maximum)
+    return Band(**dict(zip(Band.model_fields, found, strict=True)))
 
 
 class Curve:

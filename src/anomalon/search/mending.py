@@ -36,7 +36,8 @@ def check_channels(
         largest_mc_error: relative statistical error of the background above which a bin is merged.
 
     Raises:
-        ConfigError: no channel, or two of the same name.
+        ConfigError: no channel, two of the same name, a process that comes twice, or a systematic named as another
+            parameter.
         InvalidEventsError: a template is not finite, has has another number of bins than its channel, or
             counts are negative.
     """
@@ -47,6 +48,7 @@ def check_channels(
     for channel in channels:
         _refuse_nonsense(channel)
         chosen = replace(channel, templates=tuple(t for t in channel.templates if _belongs(t, signal)))
+        _refuse_doubles(chosen)
         merged, told = _merge(chosen, signal, largest_mc_error)
         fixed, also_told = _without_negatives(merged)
         mended.append(fixed)
@@ -72,6 +74,21 @@ def _arrays(template: Template) -> Iterator[tuple[str, Floats]]:
     yield "errors", template.errors
     for name, sides in template.shapes.items():
         yield from ((f"expected events with {name} {word}", s) for word, s in zip(("down", "up"), sides, strict=True))
+
+
+def _refuse_doubles(channel: Channel) -> None:
+    """Raise where a process comes twice, or a systematic has the name of another parameter."""
+    processes = [t.process for t in channel.templates]
+    double = next((p for p in processes if processes.count(p) > 1), None)
+    if double is not None:
+        raise ConfigError(f"process '{double}' comes twice in {channel.name}: add its templates, or rename one")
+    systematics = {name for t in channel.templates for name in (*t.shapes, *t.norms)}
+    taken = next((s for s in sorted(systematics) if s == "mu" or s.startswith(("mcstat_", "signal_mcstat_"))), None)
+    if taken is not None:
+        raise ConfigError(
+            f"systematic '{taken}' in {channel.name} has the name of another parameter: rename it; mu, mcstat_... and "
+            "signal_mcstat_... are taken"
+        )
 
 
 def _refuse_nonsense(channel: Channel) -> None:

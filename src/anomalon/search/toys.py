@@ -25,7 +25,7 @@ from anomalon.search.limits import (
     Limits,
     LimitSettings,
     ScanPoint,
-    asymptotic_limits,
+    asymptotic_band,
     observed_data,
     sentence,
 )
@@ -35,8 +35,10 @@ _TIES = 1e-6
 _POINTS = 7
 _GROWTH = 1.4
 _FEWEST = 5.0
-_NEAR = 4
-"""Points of a curve through which a parabola finds the limit."""
+_CLOSE = 0.03
+_FINE = 500
+_NEAR = 8.0
+"""Points whose p-value differs from the level by no more than this factor help to find the limit."""
 
 
 @dataclass(frozen=True)
@@ -85,8 +87,8 @@ class _Ensemble:
     def _drawn(self, mu: float) -> Data:
         return draw(self.likelihood, self.truth(mu), self.settings.toys, random=self.random)
 
-    def p_values(self, mu: float) -> Floats:
-        """CLs or CLs+b, shape (5,) for the bands or (1,) for data.
+    def p_values(self, mu: float) -> tuple[Floats, Floats]:
+        """CLs or CLs+b and their relative errors, shape (5,) for the bands or (1,) for data.
 
         Where no toy is left half a one is taken, or what gives half the level of the limit: logarithms exist.
         """
@@ -100,7 +102,9 @@ class _Ensemble:
         alone = np.maximum(_at_least(background, tested), 0.5 / len(background))
         alone = alone if self.settings.method == "CLs" else np.ones(len(tested))
         least = np.minimum(0.5 / len(with_signal), 0.5 * (1.0 - self.settings.confidence) * alone)
-        return np.maximum(_at_least(with_signal, tested), least) / alone
+        both = np.maximum(_at_least(with_signal, tested), least)
+        n = self.settings.toys
+        return both / alone, np.sqrt((1.0 - both) / (both * n) + (1.0 - alone) / (alone * n))
 
     def _q(self, data: Data, mu: float, free: Fit) -> Floats:
         return upper_statistic(self.likelihood, data, np.full(len(data), mu), free=free)
@@ -113,23 +117,20 @@ def _at_least(toys: Floats, values: Floats) -> Floats:
 
 
 def toy_limits(likelihood: Likelihood, settings: LimitSettings) -> Limits:
-    """Limits from pseudo-experiments, looked for around the asymptotic ones."""
-    first = asymptotic_limits(likelihood, settings)
-    known = [v for v in (*first.expected.model_dump().values(), first.observed) if v]
-    mu = list(
-        np.geomspace(0.5 * min(known, default=likelihood.scale), 1.6 * max(known, default=likelihood.scale), _POINTS)
-    )
-    seeds = np.random.SeedSequence(settings.seed).spawn(2)
-    prior = _Ensemble(likelihood, settings, lambda m: nominal(likelihood, m), None, np.random.default_rng(seeds[0]))
+    """Limits from pseudo-experiments, looked for around the asymptotic ones that are expected."""
+    known = [v for v in asymptotic_band(likelihood, settings).model_dump().values() if v] or [likelihood.scale]
+    mu = list(np.geomspace(0.5 * min(known), 1.6 * max(known), _POINTS))
+    seeds = [np.random.default_rng(seed) for seed in np.random.SeedSequence(settings.seed).spawn(2)]
+    prior = _Ensemble(likelihood, settings, lambda m: nominal(likelihood, m), None, seeds[0])
     expected = _Series(prior, settings).over(mu)
+    band = expected.limits()
     observed = None
     if not likelihood.blinded:
         data = observed_data(likelihood)
-        fitted = _Ensemble(
-            likelihood, settings, lambda m: _fitted(likelihood, data, m), data, np.random.default_rng(seeds[1])
-        )
+        fitted = _Ensemble(likelihood, settings, lambda m: _fitted(likelihood, data, m), data, seeds[1])
         observed = _Series(fitted, settings).over(mu)
-    return _summary(likelihood, settings, expected, observed)
+        expected.add([m for m in observed.mu if m not in expected.mu])  # for the scan: the band is known by now
+    return _summary(likelihood, settings, band, (expected, observed))
 
 
 def _fitted(likelihood: Likelihood, data: Data, mu: float) -> Truth:
@@ -144,56 +145,68 @@ class _Series:
     def __init__(self, ensemble: _Ensemble, settings: LimitSettings):
         self._ensemble, self._settings = ensemble, settings
         self.mu: list[float] = []
-        self.p = np.empty((0, 0))
+        self.p = self.errors = np.empty((0, 0))
 
     def over(self, mu: list[float]) -> _Series:
-        """Compute the points, and more on both sides until every curve crosses the level of the limit."""
+        """Compute the points, more on both sides until every curve crosses the level of the limit, and those places."""
         alpha = 1.0 - self._settings.confidence
-        self._add(mu)
+        self.add(mu)
         while self.p[-1].max() >= alpha and self.mu[-1] < self._settings.maximum:
-            self._add([min(self.mu[-1] * _GROWTH, self._settings.maximum)])
+            self.add([min(self.mu[-1] * _GROWTH, self._settings.maximum)])
         while self.p[0].min() <= alpha and self.mu[0] > 1e-3 * mu[0]:
-            self._add([self.mu[0] / _GROWTH])
+            self.add([self.mu[0] / _GROWTH])
+        for limit in self.limits():
+            if limit and min(abs(np.log(limit / m)) for m in self.mu) > _CLOSE:
+                self.add([limit])
         return self
 
-    def _add(self, mu: list[float]) -> None:
-        rows = np.asarray([self._ensemble.p_values(m) for m in mu])
-        self.p = rows if not self.mu else np.concatenate([self.p, rows])
-        order = np.argsort(self.mu + mu)
-        self.mu, self.p = [(self.mu + mu)[i] for i in order], self.p[order]
+    def add(self, mu: list[float]) -> None:
+        """Compute more points."""
+        for one in mu:
+            p, errors = self._ensemble.p_values(one)
+            i = int(np.searchsorted(self.mu, one))
+            self.mu.insert(i, one)
+            self.p = np.insert(self.p.reshape(-1, len(p)), i, p, axis=0)
+            self.errors = np.insert(self.errors.reshape(-1, len(p)), i, errors, axis=0)
 
     def limits(self) -> list[float | None]:
         """Where each curve crosses the level of the limit."""
-        return [self._crossing(np.log(column)) for column in self.p.T]
+        return [self._crossing(p, errors) for p, errors in zip(self.p.T, self.errors.T, strict=True)]
 
-    def _crossing(self, log_p: Floats) -> float | None:
-        """A parabola through the nearest points, within the pair of points between which the curve crosses last."""
-        target = np.log(1.0 - self._settings.confidence)
-        above = np.flatnonzero(log_p >= target)
+    def _crossing(self, p: Floats, errors: Floats) -> float | None:
+        """A parabola through logarithms of p-values near the level, where the curve crosses it last."""
+        alpha, mu = 1.0 - self._settings.confidence, np.asarray(self.mu)
+        above = np.flatnonzero(p >= alpha)
         if not len(above):
             return 0.0
         last = int(above[-1])
-        if last + 1 == len(log_p):
+        if last + 1 == len(p):
             return None
-        mu = np.asarray(self.mu)
-        near = slice(max(last + 1 - _NEAR // 2, 0), last + 1 + _NEAR // 2)
-        at_level = np.interp(-target, -log_p[last : last + 2], mu[last : last + 2])
-        if len(mu[near]) < _NEAR or (np.diff(log_p[near]) >= 0).any():
-            return float(at_level)
-        return float(np.clip(np.polyval(np.polyfit(log_p[near], mu[near], 2), target), mu[last], mu[last + 1]))
+        near = (p > alpha / _NEAR) & (p < min(_NEAR * alpha, 0.7))
+        if near.sum() < 4:
+            return float(np.interp(-np.log(alpha), -np.log(p[last : last + 2]), mu[last : last + 2]))
+        parabola = np.polynomial.Polynomial.fit(mu[near], np.log(p[near]), 2, w=1 / errors[near])
+        fine = np.linspace(mu[max(last - 1, 0)], mu[min(last + 2, len(mu) - 1)], _FINE)
+        below = np.flatnonzero(parabola(fine) < np.log(alpha))
+        return float(fine[below[0]]) if len(below) else float(fine[-1])
 
     def error(self, limit: float | None, column: int) -> float | None:
         """Statistical error of a limit: that of the p-value over the slope of the curve."""
         if not limit or len(self.mu) < 2:
             return None
-        alpha = 1.0 - self._settings.confidence
         i = int(np.clip(np.searchsorted(self.mu, limit), 1, len(self.mu) - 1))
-        slope = (np.log(self.p[i, column]) - np.log(self.p[i - 1, column])) / (self.mu[i] - self.mu[i - 1])
-        return float(np.sqrt((1 - alpha) / alpha / self._settings.toys) / abs(slope)) if slope < 0 else None
+        first, last = max(i - 2, 0), min(i + 1, len(self.mu) - 1)
+        slope = np.log(self.p[last, column] / self.p[first, column]) / (self.mu[last] - self.mu[first])
+        return float(np.interp(limit, self.mu, self.errors[:, column]) / abs(slope)) if slope < 0 else None
 
 
-def _summary(likelihood: Likelihood, settings: LimitSettings, expected: _Series, observed: _Series | None) -> Limits:
-    found = expected.limits()
+def _summary(
+    likelihood: Likelihood,
+    settings: LimitSettings,
+    found: list[float | None],
+    series: tuple[_Series, _Series | None],
+) -> Limits:
+    expected, observed = series
     band = Band(**dict(zip(Band.model_fields, found, strict=True)))
     limit = None if observed is None else observed.limits()[0]
     seen = {} if observed is None else dict(zip(observed.mu, observed.p[:, 0].tolist(), strict=True))
