@@ -40,7 +40,7 @@ ORDER = """
     training
     models
     metrics
-    generation
+    generation style
     search
     report
     pipeline

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator
 
 from anomalon.config import Settings
 from anomalon.distortions.distort import Distortion
-from anomalon.distortions.momenta import Scale, Smear
+from anomalon.distortions.momenta import Lose, Scale, Smear
 from anomalon.distortions.which import Which
 from anomalon.errors import UnknownNameError, suggest
 
@@ -41,6 +41,21 @@ def jet_resolution(constant: float) -> Steps:
     return (Smear(which=Which(collection="jets"), constant=constant),)
 
 
+BARREL = 1.3
+"""|eta| at which the barrel of the hadron calorimeter of CMS ends."""
+
+
+def jet_eta_response(size: float) -> Steps:
+    """Multiply the four-vector of every jet: by 1 + size in the barrel, by 1 - size beyond."""
+    barrel, beyond = Which(collection="jets", eta_max=BARREL), Which(collection="jets", eta_min=BARREL)
+    return Scale(which=barrel, factor=1.0 + size), Scale(which=beyond, factor=1.0 - size)
+
+
+def endcap_jet_loss(probability: float) -> Steps:
+    """Lose jets of the outer endcap, 1.7 <= |eta| < 2.5."""
+    return (Lose(which=Which(collection="jets", eta_min=1.7, eta_max=2.5), probability=probability),)
+
+
 PRESETS: Mapping[str, Steps] = {
     **{f"leading-leptons-x{factor:g}": leading_leptons(factor) for factor in (1.5, 3.0, 5.0, 7.0, 10.0)},
     "bjet-scale-0.5": bjet_scale(0.5),
@@ -50,8 +65,12 @@ PRESETS: Mapping[str, Steps] = {
     "lepton-scale-down-1": lepton_scale(0.99),
     "jet-resolution-5": jet_resolution(0.05),
     "jet-resolution-10": jet_resolution(0.10),
+    "jet-eta-response-5": jet_eta_response(0.05),
+    "endcap-jet-loss-10": endcap_jet_loss(0.10),
+    "endcap-jet-loss-20": endcap_jet_loss(0.20),
+    "mild-detector": (*jet_eta_response(0.05), *jet_resolution(0.10), *endcap_jet_loss(0.10)),
 }
-"""Distortions by name. Numbers after up, down and resolution are per cent."""
+"""Distortions by name. Numbers after up, down, resolution, response and loss are per cent."""
 
 
 def preset(name: str) -> Steps:
