@@ -1,0 +1,215 @@
+"""Radial potentials: functions of a pair's mass, distance or balance, at every bin of the angle that is to be drawn.
+
+The phi head adds, for an object i and every earlier object j, potentials of m_ij and delta R_ij at each phi bin,
+and the eta head one of |delta eta_ij|: so peaks of masses and correlations of angles are learned as what they are. A
+potential is a table, linear between knots that are even in sqrt(m), delta R, sqrt(balance) and |delta eta|. Jets keep
+their distance: a bin within the separation of an earlier object is closed, one that is partly within counts in part.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from anomalon.generation.arithmetic import compiled
+
+BINS = 64
+"""Bins of every number that is drawn."""
+MASS_KNOTS, DISTANCE_KNOTS, BALANCE_KNOTS, ETA_KNOTS = 72, 40, 32, 24
+PAIR_KNOTS = MASS_KNOTS + DISTANCE_KNOTS
+
+# Masses up to 1600 GeV in steps of sqrt(m) (9 GeV at the W), distances up to 5.9, balance up to 900 GeV.
+_PER_ROOT_MASS = np.float32((MASS_KNOTS - 1) / math.sqrt(1600.0))
+_PER_DISTANCE = np.float32((DISTANCE_KNOTS - 1) / 5.9)
+_PER_ROOT_BALANCE = np.float32((BALANCE_KNOTS - 1) / math.sqrt(900.0))
+_PER_ETA = np.float32((ETA_KNOTS - 1) / 5.6)
+
+PHI_WIDTH = 2 * math.pi / BINS
+PHI = ((np.arange(BINS) + 0.5) * PHI_WIDTH - math.pi).astype(np.float32)
+COS_PHI, SIN_PHI = np.cos(PHI), np.sin(PHI)
+PT, ETA, PHI_AT, MASS, PX, PY, PZ, ENERGY, IS_JET = range(9)
+COLUMNS = 9
+"""Of an object: pT, eta, phi relative to MET, mass, momentum, energy, and whether it is a jet; float32."""
+
+_TWO_PI, _TWO, _NONE = np.float32(2 * math.pi), np.float32(2.0), np.float32(0.0)
+_ZERO, _ONE, _AFTER_MASS = np.uint64(0), np.uint64(1), np.uint64(MASS_KNOTS)  # unsigned: no index counts from the end
+
+
+class Buffers(NamedTuple):
+    """Working space of a thread, float32, each of shape (bin,)."""
+
+    first: Any
+    second: Any
+
+
+@compiled
+def buffers() -> Any:
+    """Working space of a thread."""
+    space = np.empty((2, BINS), np.float32)
+    return Buffers(space[0], space[1])
+
+
+@compiled
+def _add_interpolated(table: Any, start: Any, at: Any, out: Any) -> None:
+    for b in range(BINS):
+        whole = np.int32(at[b])
+        f, k = at[b] - np.float32(whole), np.uint64(whole) + start
+        out[b] += table[k] + f * (table[k + _ONE] - table[k])
+
+
+@compiled
+def _spread(grad: Any, start: Any, at: Any, out: Any) -> None:
+    """The gradient of :func:`_add_interpolated` with respect to its table."""
+    for b in range(BINS):
+        whole = np.int32(at[b])
+        f, k = at[b] - np.float32(whole), np.uint64(whole) + start
+        out[k] += grad[b] * (np.float32(1.0) - f)
+        out[k + _ONE] += grad[b] * f
+
+
+@compiled
+def _pair_positions(one: Any, other: Any, space: Any) -> None:
+    """Positions in the tables of mass and distance, at every phi of ``one``.
+
+    m^2 = m1^2 + m2^2 + 2 (E1 E2 - pz1 pz2 - pT1 pT2 cos dphi).
+    """
+    still = _TWO * (one[ENERGY] * other[ENERGY] - one[PZ] * other[PZ])
+    still += one[MASS] * one[MASS] + other[MASS] * other[MASS]
+    x, y, phi = _TWO * one[PT] * other[PX], _TWO * one[PT] * other[PY], other[PHI_AT]
+    d_eta2 = (one[ETA] - other[ETA]) * (one[ETA] - other[ETA])
+    for b in range(BINS):
+        mass2 = max(still - x * COS_PHI[b] - y * SIN_PHI[b], _NONE)
+        space.first[b] = min(math.sqrt(math.sqrt(mass2)) * _PER_ROOT_MASS, np.float32(MASS_KNOTS - 1.001))
+    for b in range(BINS):
+        d = abs(PHI[b] - phi)
+        d = min(d, _TWO_PI - d)
+        space.second[b] = min(math.sqrt(d_eta2 + d * d) * _PER_DISTANCE, np.float32(DISTANCE_KNOTS - 1.001))
+
+
+@compiled
+def add_pair(one: Any, other: Any, table: Any, space: Any, out: Any) -> None:
+    """Add the potential of a pair to the logits (bin,) of the phi of ``one``; ``table`` has shape (knot,)."""
+    _pair_positions(one, other, space)
+    _add_interpolated(table, _ZERO, space.first, out)
+    _add_interpolated(table, _AFTER_MASS, space.second, out)
+
+
+@compiled
+def _balance_positions(pt: Any, x: Any, y: Any, space: Any) -> None:
+    """Positions of |A + p| at every phi, A = (x, y) the sum so far."""
+    still = x * x + y * y + pt * pt
+    x, y = _TWO * pt * x, _TWO * pt * y
+    for b in range(BINS):
+        balance2 = max(still + x * COS_PHI[b] + y * SIN_PHI[b], _NONE)
+        space.first[b] = min(math.sqrt(math.sqrt(balance2)) * _PER_ROOT_BALANCE, np.float32(BALANCE_KNOTS - 1.001))
+
+
+@compiled
+def add_balance(pt: Any, sums: Any, table: Any, space: Any, out: Any) -> None:
+    """Add the potentials of what MET and objects sum up to, with (two first of ``sums``) and without muons."""
+    for which in range(2):
+        _balance_positions(pt, sums[2 * which], sums[2 * which + 1], space)
+        _add_interpolated(table, np.uint64(which * BALANCE_KNOTS), space.first, out)
+
+
+@compiled
+def _eta_positions(centres: Any, eta: Any, space: Any) -> None:
+    for b in range(BINS):
+        space.first[b] = min(abs(centres[b] - eta) * _PER_ETA, np.float32(ETA_KNOTS - 1.001))
+
+
+@compiled
+def add_eta(centres: Any, eta: Any, table: Any, space: Any, out: Any) -> None:
+    """Add the potential of |delta eta| to an earlier object to the logits (bin,) of eta."""
+    _eta_positions(centres, eta, space)
+    _add_interpolated(table, _ZERO, space.first, out)
+
+
+@compiled
+def half_closed(one: Any, other: Any, separation: Any) -> Any:
+    """Half the phi range around ``other`` that ``one`` must keep out of; 0 where there is none."""
+    if one[IS_JET] == 0 and other[IS_JET] == 0:
+        return _NONE
+    d_eta = one[ETA] - other[ETA]
+    left = separation * separation - d_eta * d_eta
+    return np.float32(math.sqrt(left)) if left > 0 else _NONE
+
+
+@compiled
+def close_bins(half: Any, phi: Any, open_part: Any) -> None:
+    """Multiply the open part of every phi bin by what a closed range around ``phi`` leaves of it."""
+    width = np.float32(PHI_WIDTH)
+    for b in range(BINS):
+        d = abs(PHI[b] - phi)
+        d = min(d, _TWO_PI - d)
+        overlap = min(half, d + width / _TWO) - max(-half, d - width / _TWO)
+        open_part[b] *= np.float32(1.0) - min(max(overlap / width, _NONE), np.float32(1.0))
+
+
+@compiled
+def phi_logits(objects: Any, first: Any, tables: Any, balance: Any, sums: Any, separation: Any) -> Any:
+    """Potentials (object, bin) and open parts (object, bin) of known objects, for training.
+
+    Args:
+        objects: event after event, shape (object, column).
+        first: place of the first object of each object's event, shape (object,).
+        tables: of every pair, the earlier objects of each object in order, shape (pair, knot).
+        balance: tables of each object, shape (object, 2 knots).
+        sums: MET and objects so far with and without muons, shape (object, 4).
+        separation: of jets.
+    """
+    n, space, pair = len(objects), buffers(), 0
+    out, open_part = np.zeros((n, BINS), np.float32), np.ones((n, BINS), np.float32)
+    for i in range(n):
+        add_balance(objects[i, PT], sums[i], balance[i], space, out[i])
+        for j in range(first[i], i):
+            add_pair(objects[i], objects[j], tables[pair], space, out[i])
+            half = half_closed(objects[i], objects[j], separation)
+            if half > 0:
+                close_bins(half, objects[j, PHI_AT], open_part[i])
+            pair += 1
+    return out, open_part
+
+
+@compiled
+def phi_gradients(objects: Any, first: Any, sums: Any, grad: Any, n_pairs: Any) -> Any:
+    """Gradients of the tables of pairs and of the balance, from those of the potentials (object, bin)."""
+    n, space, pair = len(objects), buffers(), 0
+    tables, balance = np.zeros((n_pairs, PAIR_KNOTS), np.float32), np.zeros((n, 2 * BALANCE_KNOTS), np.float32)
+    for i in range(n):
+        for which in range(2):
+            _balance_positions(objects[i, PT], sums[i, 2 * which], sums[i, 2 * which + 1], space)
+            _spread(grad[i], np.uint64(which * BALANCE_KNOTS), space.first, balance[i])
+        for j in range(first[i], i):
+            _pair_positions(objects[i], objects[j], space)
+            _spread(grad[i], _ZERO, space.first, tables[pair])
+            _spread(grad[i], _AFTER_MASS, space.second, tables[pair])
+            pair += 1
+    return tables, balance
+
+
+@compiled
+def eta_logits(eta: Any, first: Any, tables: Any, centres: Any, which: Any) -> Any:
+    """Potentials (object, bin) of |delta eta|; ``centres`` of the bins by class, ``which`` class each object is of."""
+    n, space, pair = len(eta), buffers(), 0
+    out = np.zeros((n, BINS), np.float32)
+    for i in range(n):
+        for j in range(first[i], i):
+            add_eta(centres[which[i]], eta[j], tables[pair], space, out[i])
+            pair += 1
+    return out
+
+
+@compiled
+def eta_gradients(eta: Any, first: Any, centres: Any, which: Any, grad: Any, n_pairs: Any) -> Any:
+    """Gradient of the tables of pairs from that of the potentials (object, bin)."""
+    n, space, pair = len(eta), buffers(), 0
+    tables = np.zeros((n_pairs, ETA_KNOTS), np.float32)
+    for i in range(n):
+        for j in range(first[i], i):
+            _eta_positions(centres[which[i]], eta[j], space)
+            _spread(grad[i], _ZERO, space.first, tables[pair])
+            pair += 1
+    return tables

@@ -1,0 +1,302 @@
+"""The autoregressive network compiled: all events of a block object by object, on one thread without Python.
+
+The features are those of :mod:`anomalon.generation.network`, the weights those of a trained network; the heads are in
+:mod:`anomalon.generation.heads`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from anomalon.generation import radial
+from anomalon.generation.arithmetic import compiled, dense, hard_swish
+from anomalon.generation.heads import FAR, draw_eta, draw_mass, draw_phi, draw_pt, log_size
+from anomalon.generation.radial import (
+    BALANCE_KNOTS,
+    BINS,
+    COLUMNS,
+    ENERGY,
+    ETA,
+    MASS,
+    PAIR_KNOTS,
+    PHI_AT,
+    PT,
+    PX,
+    PY,
+    PZ,
+)
+
+BLOCK = 64
+"""Events that are drawn together: their numbers stay in the cache."""
+_F = np.float32
+
+
+class Layers(NamedTuple):
+    """Weights (input, output) and biases; inputs in multiples of four."""
+
+    element: Any
+    trunk: Any
+    shared: Any
+    more: Any
+    bins: Any
+    strengths: Any
+    partner: Any
+    balance: Any
+    pair_eta: Any
+    pair_phi: Any
+
+
+class World(NamedTuple):
+    """What the kernel knows beside the weights.
+
+    Attributes:
+        tables, probabilities: quantiles (table, knot) and where they are.
+        places: tables of each kind, (kind, 4): pT of a first object, of a later one, eta, mass / pT.
+        pt_min, masses, has_mass, is_jet, is_muon, which: of each kind, shape (kind,); ``which`` is its class. The
+            recoil is the last kind.
+        centres: of the eta bins, shape (class, bin).
+        separation: of jets.
+        starts: first slot of each kind.
+    """
+
+    tables: Any
+    probabilities: Any
+    places: Any
+    pt_min: Any
+    masses: Any
+    has_mass: Any
+    is_jet: Any
+    is_muon: Any
+    which: Any
+    centres: Any
+    separation: Any
+    starts: Any
+
+
+class Space(NamedTuple):
+    """Working space of a thread: rows of events (row, number), and objects of events (event, object, number)."""
+
+    sums: Any
+    inputs: Any
+    one: Any
+    two: Any
+    heads: Any
+    hidden: Any
+    logits: Any
+    strength: Any
+    balance: Any
+    element: Any
+    partner_row: Any
+    objects: Any
+    partners: Any
+    kinds: Any
+    totals: Any
+    running: Any
+    table: Any
+    bits: Any
+    open_part: Any
+    pair: Any
+
+
+def space_for(layers: Layers, n_slots: int) -> Space:
+    """Working space for blocks of events."""
+    rows = BLOCK + 4
+
+    def floats(*shape: int) -> Any:
+        return np.zeros(shape, dtype=np.float32)
+
+    element, trunk, shared = layers.element[2].shape[1], layers.trunk[0].shape, layers.shared[0].shape[1]
+    channels, head = len(layers.pair_eta), layers.bins[0][0].shape[0]
+    return Space(
+        sums=floats(BLOCK, element), inputs=floats(rows, trunk[0]), one=floats(rows, trunk[1]),
+        two=floats(rows, trunk[1]), heads=floats(rows, shared), hidden=floats(rows, head), logits=floats(rows, BINS),
+        strength=floats(rows, channels), balance=floats(rows, 2 * BALANCE_KNOTS),
+        element=(floats(rows, layers.element[0].shape[0]), floats(rows, element), floats(rows, element)),
+        partner_row=floats(rows, 2 * channels), objects=floats(BLOCK, n_slots + 1, COLUMNS),
+        partners=floats(BLOCK, n_slots + 1, 2 * channels), kinds=np.zeros((BLOCK, n_slots + 1), np.int64),
+        totals=np.zeros(BLOCK, np.int64), running=floats(BLOCK, 7), table=floats(PAIR_KNOTS),
+        bits=np.zeros(BINS, np.int32), open_part=floats(BINS), pair=radial.buffers(),
+    )  # fmt: skip
+
+
+_RUN_PX, _RUN_PY, _RUN_NX, _RUN_NY, _RUN_PZ, _RUN_E, _RUN_HT = range(7)
+"""Running sums of an event: transverse momentum with and without muons, pz, energy, HT."""
+
+
+@compiled
+def draw_block(asked: Any, layers: Any, world: Any, space: Any, out: Any) -> None:
+    """Draw up to ``BLOCK`` events.
+
+    Args:
+        asked: counts (event, kind), context (event, input), keys (event,).
+        layers: weights.
+        world: what else is known.
+        space: working space of the thread.
+        out: recoil (event, 2) in the frame of the first object, momentum (event, 4) of the objects with and without
+            muons, objects (event, slot, 4) and whether it worked (event,), filled.
+    """
+    n = len(asked[2])
+    _begin(asked, space, out)
+    most = 0
+    for e in range(n):
+        most = max(most, space.totals[e])
+    active = np.empty(n, np.int64)
+    for step in range(most):
+        rows = 0
+        for e in range(n):
+            if space.totals[e] > step:
+                active[rows] = e
+                rows += 1
+        _step(asked, layers, world, space, out, (active, rows, step))
+    for e in range(n):
+        out[1][e] = space.running[e, :4]
+
+
+@compiled
+def _begin(asked: Any, space: Any, out: Any) -> None:
+    """Lay out the kinds of every event's objects, the recoil last."""
+    counts, _, keys = asked
+    n_kinds = counts.shape[1]
+    space.sums[:] = 0
+    space.running[:] = 0
+    for e in range(len(keys)):
+        place = 0
+        for kind in range(n_kinds):
+            for _ in range(counts[e, kind]):
+                space.kinds[e, place] = kind
+                place += 1
+        space.kinds[e, place] = n_kinds
+        space.totals[e] = place + 1
+        out[3][e] = True
+
+
+@compiled
+def _step(asked: Any, layers: Any, world: Any, space: Any, out: Any, now: Any) -> None:
+    """Draw the next object of every event that has one."""
+    active, rows, step = now
+    for r in range(rows):
+        _state(asked, space, r, active[r], step)
+    w1, b1, w2, b2 = layers.trunk
+    dense(space.inputs, w1, b1, space.one, rows)
+    hard_swish(space.one, rows)
+    dense(space.one, w2, b2, space.two, rows)
+    hard_swish(space.two, rows)
+    dense(space.two, layers.shared[0], layers.shared[1], space.heads, rows)
+    draw_pt(asked, layers, world, space, now)
+    draw_mass(asked, layers, world, space, now)
+    draw_eta(asked, layers, world, space, now)
+    draw_phi(asked, layers, world, space, now)
+    for r in range(rows):
+        _finish(world, space, active[r], step, out)
+    _embed(layers, space, now)
+
+
+@compiled
+def _features(item: Any, out: Any) -> None:
+    """The features of an object: as in :func:`anomalon.generation.network.object_features`."""
+    out[0] = math.log(item[PT] * _F(0.02))
+    out[1] = item[ETA] * _F(0.5)
+    out[2] = item[PX] / item[PT]
+    out[3] = item[PY] / item[PT]
+    out[4] = math.asinh(item[PX] * _F(0.02))
+    out[5] = math.asinh(item[PY] * _F(0.02))
+    out[6] = math.asinh(item[PZ] * _F(0.01))
+    out[7] = math.log((item[MASS] + _F(0.5)) * _F(0.1))
+
+
+@compiled
+def _place_in_kind(space: Any, e: Any, step: Any) -> Any:
+    place = 0
+    while place < step and space.kinds[e, step - place - 1] == space.kinds[e, step]:
+        place += 1
+    return place
+
+
+@compiled
+def _state(asked: Any, space: Any, r: Any, e: Any, step: Any) -> None:
+    """Inputs of the trunk for the next object of event ``e``, in the network's order."""
+    counts, context, _ = asked
+    row, run, n_kinds = space.inputs[r], space.running[e], counts.shape[1]
+    at = space.sums.shape[1]
+    row[:at] = space.sums[e]
+    row[at : at + 9] = 0
+    if step:
+        _features(space.objects[e, step - 1], row[at : at + 8])
+        row[at + 8] = 1
+    for k in range(4):
+        row[at + 9 + k] = math.asinh(run[k] * _F(0.02))
+    row[at + 13] = log_size(run[0], run[1])
+    row[at + 14] = log_size(run[2], run[3])
+    _visible(run, row[at + 15 : at + 18])
+    at += 18
+    kind, place = space.kinds[e, step], _place_in_kind(space, e, step)
+    for k in range(n_kinds):
+        row[at + k] = counts[e, k] * _F(1 / 3)
+    for k in range(n_kinds + 1):
+        row[at + n_kinds + 4 + k] = _F(k == kind)
+    own = counts[e, kind] if kind < n_kinds else 1
+    row[at + n_kinds] = (own - place) * _F(1 / 3)
+    row[at + n_kinds + 1] = place * _F(0.25)
+    row[at + n_kinds + 2] = _F(place == 0)
+    row[at + n_kinds + 3] = (space.totals[e] - step) * _F(0.2)
+    at += 2 * n_kinds + 5
+    row[at : at + context.shape[1]] = context[e]
+    row[at + context.shape[1] :] = 0
+
+
+@compiled
+def _visible(run: Any, out: Any) -> None:
+    px, py, pz, energy = run[_RUN_PX], run[_RUN_PY], run[_RUN_PZ], run[_RUN_E]
+    mass2 = energy * energy - px * px - py * py - pz * pz
+    out[0] = math.asinh(pz * _F(0.01))
+    out[1] = math.log((math.sqrt(max(mass2, _F(0))) + _F(10)) * _F(0.01))
+    out[2] = math.log((run[_RUN_HT] + _F(10)) * _F(0.01))
+
+
+@compiled
+def _finish(world: Any, space: Any, e: Any, step: Any, out: Any) -> None:
+    """Complete an object, add it to the sums of its event and hand it out."""
+    item, run, kind = space.objects[e, step], space.running[e], space.kinds[e, step]
+    item[PX], item[PY] = item[PT] * _F(math.cos(item[PHI_AT])), item[PT] * _F(math.sin(item[PHI_AT]))
+    if item[PHI_AT] > FAR:
+        out[3][e] = False
+    if kind == len(world.which) - 1:
+        out[0][e, 0], out[0][e, 1] = item[PX], item[PY]
+        return
+    muon = world.is_muon[kind]
+    run[_RUN_PX] += item[PX]
+    run[_RUN_PY] += item[PY]
+    run[_RUN_NX] += item[PX] * (_F(1) - muon)
+    run[_RUN_NY] += item[PY] * (_F(1) - muon)
+    run[_RUN_PZ] += item[PZ]
+    run[_RUN_E] += item[ENERGY]
+    run[_RUN_HT] += item[PT]
+    made = out[2][e, world.starts[kind] + _place_in_kind(space, e, step)]
+    made[0], made[1], made[2], made[3] = item[PT], item[ETA], item[PHI_AT], item[MASS]
+
+
+@compiled
+def _embed(layers: Any, space: Any, now: Any) -> None:
+    """Add the new objects to the sums over objects, and say what they are as partners of pairs."""
+    active, rows, step = now
+    rows_in, hidden, made = space.element
+    n_kinds = rows_in.shape[1] - 9
+    for r in range(rows):
+        e = active[r]
+        kind, place = space.kinds[e, step], _place_in_kind(space, e, step)
+        _features(space.objects[e, step], rows_in[r, :8])
+        for k in range(n_kinds):
+            rows_in[r, 8 + k] = _F(k == kind)
+        rows_in[r, 8 + n_kinds] = place * _F(0.25)
+    w1, b1, w2, b2 = layers.element
+    dense(rows_in, w1, b1, hidden, rows)
+    hard_swish(hidden, rows)
+    dense(hidden, w2, b2, made, rows)
+    hard_swish(made, rows)
+    dense(made, layers.partner[0], layers.partner[1], space.partner_row, rows)
+    for r in range(rows):
+        space.sums[active[r]] += made[r]
+        space.partners[active[r], step] = space.partner_row[r]
