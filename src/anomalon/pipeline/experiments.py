@@ -66,4 +66,4 @@ def _hunts(stated: Stated) -> Iterator[BackgroundOnly]:
         settings = BumpHuntSettings(toys=TOYS, seed=search.seed, normalisation_error=background.normalisation_error)
         number = search.statistics.validation.pseudo_experiments
         p = hunt_p_values(background, spectra.edges, settings, number)
-        yield background_only(f"bump hunt in {mass}", p, one_sided=False)
+        yield background_only(f"bump hunt in {mass}", p)

@@ -251,12 +251,17 @@ def statement(search: SearchConfig, rows: Sequence[RegionSignificance], signal: 
     title, variable = TITLES.get(search.main, search.main), label(search.statistics.variable)
     sentence = (
         f"{sample.heading}: {title} {verdict} on {variable.words} alone. Its best region, {best.region} above "
-        f"{best.cut:.3g} {variable.unit}, expects {best.signal:.3g} signal on {best.background:.3g} ± "
-        f"{best.uncertainty:.2g} background events, Z = {_interval(best)}; the cut alone, at {plain.cut:.3g} "
-        f"{variable.unit}, reaches Z = {_interval(plain)}. At equal background, the region keeps {gain.value:.2f} "
-        f"[{low:.2f}, {high:.2f}] times the signal."
+        f"{best.cut:.3g} {variable.unit}, expects {best.signal:.3g} signal on {_counts(best)} background events, "
+        f"Z = {_interval(best)}; the cut alone, at {plain.cut:.3g} {variable.unit}, reaches Z = {_interval(plain)}. At "
+        f"equal background, the region keeps {gain.value:.2f} [{low:.2f}, {high:.2f}] times the signal."
     )
     return SignalStatement(signal_name=signal, verdict=verdict, sentence=sentence)
+
+
+def _counts(row: RegionSignificance) -> str:
+    """Background with its uncertainty, in plain digits."""
+    digits = 0 if row.uncertainty >= 10 else 1 if row.uncertainty >= 1 else 2
+    return f"{row.background:.{digits}f} ± {row.uncertainty:.{digits}f}"
 
 
 def _interval(row: RegionSignificance) -> str:

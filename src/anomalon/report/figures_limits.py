@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -105,7 +106,8 @@ def impacts_figure(impacts: Impacts, heading: Heading | None = None, most: int =
         shifts.set_xlabel("Shift of µ (outlined: before the fit)")
         shifts.legend(loc="lower right", fontsize=9.5)
         pulls.set_yticks(y, [row.parameter for row in rows], fontsize=9)
-        pulls.tick_params(axis="y", which="both", length=0)
+        for axes in (pulls, shifts):
+            axes.tick_params(axis="y", which="both", length=0)
         write_heading(pulls, heading, right=False)
-        write_heading(shifts, heading)
+        write_heading(shifts, replace(heading, experiment="", status="") if heading is not None else None)
         return figure

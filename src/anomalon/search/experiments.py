@@ -26,7 +26,6 @@ FIRES = (0.02, 0.09)
 LEVEL = 0.05
 _STREAM = 7_919
 """Keeps the experiments apart from the toys of the same seed."""
-NO_EXCESS = 0.5 - 1e-9
 
 
 class BackgroundOnly(Settings):
@@ -35,8 +34,8 @@ class BackgroundOnly(Settings):
     Attributes:
         what: such as a likelihood or a bump hunt.
         experiments: drawn.
-        ks_p: Kolmogorov-Smirnov probability that the p-values are uniform; of a likelihood those below 0.5 alone, for a
-            deficit is no excess and has 0.5.
+        ks_p: Kolmogorov-Smirnov probability that the p-values of experiments with an excess are uniform; a deficit is
+            none, and all of them have the same p-value.
         fires: share of p-values below 5 %.
         passed: ks_p above 1 % and ``fires`` between 2 % and 9 %.
         p_values: of all experiments.
@@ -86,18 +85,19 @@ class Validation(Settings):
     injections: tuple[Injection, ...]
 
 
-def background_only(what: str, p_values: Floats, *, one_sided: bool) -> BackgroundOnly:
+def background_only(what: str, p_values: Floats, *, ceiling: float = 1.0) -> BackgroundOnly:
     """Compare p-values with what chance gives.
 
     Args:
         what: name of the test.
         p_values: of background-only experiments, shape (experiment,).
-        one_sided: whether everything that is no excess has p = 0.5.
+        ceiling: p-value of every experiment without an excess; those below it are uniform up to the largest one.
 
-    >>> background_only("test", np.linspace(0.005, 0.995, 100), one_sided=False).passed
+    >>> background_only("test", np.linspace(0.005, 0.995, 100)).passed
     True
     """
-    seen = 2 * p_values[p_values < NO_EXCESS] if one_sided else p_values
+    seen = p_values[p_values < ceiling * (1 - 1e-9)]
+    seen = seen / (seen.max() * (1 + 1 / len(seen))) if len(seen) else seen
     ks = float(kstest(seen, "uniform").pvalue) if len(seen) else None
     fires = float((p_values <= LEVEL).mean())
     passed = ks is not None and ks > LEAST_KS and FIRES[0] <= fires <= FIRES[1]
@@ -133,7 +133,7 @@ def check_likelihood(
         seed: of the draws.
     """
     _, z = likelihood_experiments(likelihood, 0.0, number, seed=seed)
-    empty = background_only(f"likelihood, {signal}", norm.sf(z), one_sided=True)
+    empty = background_only(f"likelihood, {signal}", norm.sf(z), ceiling=0.5)
     unit = found.expected.z if found.expected is not None else 0.0
     return empty, tuple(
         inject(signal, likelihood, wanted, number, guess=wanted / unit, seed=seed + 1 + i)

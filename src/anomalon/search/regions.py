@@ -187,7 +187,8 @@ def spectrum_edges(values: Floats, weights: Floats, *, minimum_effective: float,
     value, weight = values[keep], weights[keep]
     if not len(value):
         raise EmptySelectionError("no background validation event has this mass")
-    fine = np.geomspace(*np.quantile(value, (0.002, 0.9999)), most + 1)
+    low, high = np.quantile(value, (0.002, 0.9999))
+    fine = np.geomspace(float(low), float(high), most + 1)
     place = locate(value, fine)
     sums, squares = (np.bincount(place, w, minlength=most) for w in (weight, weight**2))
     edges, above, square = [float(fine[-1])], 0.0, 0.0
