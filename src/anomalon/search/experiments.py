@@ -176,14 +176,15 @@ def hunt_p_values(hypothesis: Hypothesis, edges: Floats, settings: BumpHuntSetti
     Args:
         hypothesis: the background, in disjoint slices of the score.
         edges: of the bins.
-        settings: of the hunts.
+        settings: of the hunts; the error of the normalisation is that of the background.
         number: of experiments.
     """
+    known = settings.model_copy(update={"normalisation_error": hypothesis.normalisation_error})
     slices = hypothesis.draw(np.random.default_rng([settings.seed, _STREAM]), number)
     found = (
         bump_hunt_over(
             np.asarray(slices[..., i], dtype=np.float64), hypothesis.slices, edges=edges, errors=hypothesis.errors,
-            settings=settings.model_copy(update={"seed": settings.seed + 1 + i}),
+            settings=known.model_copy(update={"seed": settings.seed + 1 + i}),
         )
         for i in range(number)
     )  # fmt: skip
