@@ -23,7 +23,7 @@ def test_judge_and_refiner_share_no_column(arrays):
 
 
 def test_the_judges_columns_do_not_change_when_an_event_is_turned_or_mirrored(arrays):
-    one, other = (columns(x, derive(x), "judge").values for x in (arrays, turned(arrays, 2.0, -1.0)))
+    one, other = (columns(x, derive(x), "judge").values for x in (arrays, turned(arrays, 2.0, -1.0, -1.0)))
     assert np.allclose(one, other, atol=1e-6, equal_nan=True)
 
 
@@ -47,4 +47,4 @@ def test_both_views_see_each_object(arrays, view):
 
 def test_momenta_are_finite_and_copies_are_at_no_distance(arrays):
     assert np.isfinite(momenta(arrays)).all()
-    assert np.allclose(momenta(arrays), momenta(turned(arrays, -0.5, -1.0)), atol=1e-6)
+    assert np.allclose(momenta(arrays), momenta(turned(arrays, -0.5, -1.0, -1.0)), atol=1e-6)

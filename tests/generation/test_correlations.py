@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import spearmanr
+from scipy.stats import rankdata, spearmanr
 
 from anomalon.generation.correlations import PAIRED, correlation_measure, largest_differences, rank_correlations
 from anomalon.generation.derived import Derived, derive
@@ -22,6 +22,16 @@ def test_correlations_of_complete_quantities_are_spearmans(real):
     expected = spearmanr(real.derived.column("MET"), real.derived.column("HT"))[0]
     assert found[i, j] == found[j, i] == pytest.approx(expected, abs=1e-6)
     assert n[i, j] == len(real)
+
+
+def test_correlations_of_incomplete_quantities_are_of_the_events_that_have_both(real):
+    found, n = rank_correlations(real.derived)
+    values = [real.derived.column(name) for name in ("m_bb", "m_W")]
+    both = np.isfinite(values[0]) & np.isfinite(values[1])
+    ranks = [np.where(np.isfinite(v), rankdata(np.nan_to_num(v, nan=np.inf)), np.nan)[both] for v in values]
+    i, j = PAIRED.index("m_bb"), PAIRED.index("m_W")
+    assert n[i, j] == both.sum() < len(real)
+    assert found[i, j] == pytest.approx(np.corrcoef(*ranks)[0, 1], abs=1e-9)
 
 
 def test_pairs_that_few_events_have_are_left_out(real):

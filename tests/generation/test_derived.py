@@ -65,16 +65,19 @@ def test_the_peaks_of_top_pairs_are_where_the_masses_are():
         assert peak == pytest.approx(mass, abs=9), name
 
 
-def turned(arrays: EventArrays, angle: float, side: float) -> EventArrays:
+def turned(arrays: EventArrays, angle: float, side: float, mirror: float = 1.0) -> EventArrays:
+    """Events turned by an angle about the beam, with their two sides and their handedness exchanged."""
     objects, met = arrays.objects.copy(), arrays.met.copy()
-    objects[..., 2], met[:, 1] = ((phi + angle + np.pi) % (2 * np.pi) - np.pi for phi in (objects[..., 2], met[:, 1]))
+    objects[..., 2], met[:, 1] = (
+        (mirror * phi + angle + np.pi) % (2 * np.pi) - np.pi for phi in (objects[..., 2], met[:, 1])
+    )
     objects[..., 1] *= side
     return EventArrays(met, arrays.counts, objects, arrays.slots)
 
 
 def test_no_quantity_changes_when_an_event_is_turned_or_mirrored():
     arrays = flatten(top_pairs(300, seed=2))
-    before, after = derive(arrays), derive(turned(arrays, 1.234, -1.0))
+    before, after = derive(arrays), derive(turned(arrays, 1.234, -1.0, -1.0))
     assert np.allclose(before.values, after.values, rtol=1e-6, atol=1e-6, equal_nan=True)
 
 

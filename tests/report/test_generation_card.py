@@ -8,7 +8,7 @@ import pytest
 from matplotlib.image import imread
 
 from anomalon.generation.derived import QUANTITIES
-from anomalon.generation.validation import Validation, ValidationSettings
+from anomalon.generation.validation import Spread, Validation, ValidationSettings
 from anomalon.report.generation_card import (
     LABELS,
     VERDICTS,
@@ -105,6 +105,7 @@ def test_a_card_without_histograms_and_metrics_is_drawn_too(validation):
 def test_numbers_have_the_digits_of_their_error(validation):
     assert spread_text(validation.metric("ws").ratio) == "2.00 ± 0.10"
     assert metric_row(validation.metric("auc_boosting")).ratio == ""
+    assert spread_text(Spread(value=0.9999943, low=0.9999927, high=0.9999959)) == ">0.9999"
 
 
 def test_what_users_wrote_is_text_on_the_page_and_verdicts_are_words(validation):

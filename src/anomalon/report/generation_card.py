@@ -28,6 +28,7 @@ VERDICTS: dict[Verdict, tuple[str, str, str]] = {
     "off": ("off", "#bd1f01", "s"),
 }
 """Words, colour and marker: nobody needs the colour to tell them apart."""
+_MOST_DECIMALS = 5
 REAL, GENERATED = "#b9c0c9", "#bd1f01"
 
 LABELS: dict[str, Label] = {
@@ -177,6 +178,8 @@ def spread_text(spread: Spread) -> str:
         return numbers.significant(spread.value)
     exponent = int(np.floor(np.log10(half)))
     decimals = max(-exponent + (half < 2 * 10.0**exponent), 0)
+    if decimals > _MOST_DECIMALS:
+        return numbers.fraction(spread.value) if 0 <= spread.value <= 1 else numbers.significant(spread.value)
     return f"{round(spread.value, decimals) + 0.0:.{decimals}f} ± {half:.{decimals}f}".replace("-", numbers.MINUS)
 
 
@@ -195,7 +198,7 @@ def _tail_row(validation: Validation) -> Row:
         return Row("Tails: too few events")
     rms = float(np.sqrt(np.mean(np.square(pulls))))
     verdict: Verdict = "floor" if rms < 1.3 else "near" if rms < 2 else "off"
-    return Row(f"RMS pull of {len(pulls)} tails", f"{rms:.2f}", "1", "", verdict)
+    return Row(f"RMS pull of {len(pulls)} tails", numbers.significant(rms), "1", "", verdict)
 
 
 def _memory_rows(validation: Validation) -> list[Row]:
