@@ -1,4 +1,4 @@
-"""Bins of a likelihood: disjoint slices of the main detector's regions, each in bins of the variable."""
+"""Bins of a likelihood: disjoint slices of the main detector's score, each in bins of the variable."""
 
 from __future__ import annotations
 
@@ -20,6 +20,10 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 
+OUTSIDE = Region("R0", 0.0, -np.inf)
+"""What is in no region: it has little signal, and tells how much background there is."""
+
+
 @dataclass(frozen=True)
 class Binning:
     """Where an event belongs: a slice of the regions, and in it a bin of the variable.
@@ -36,7 +40,7 @@ class Binning:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of the channels: R1 stands for what is in it and not in R2."""
+        """Names of the channels: R1 stands for what is in it and not in R2, R0 for what is in none."""
         return tuple(region.name for region in self.regions)
 
     @property
@@ -67,7 +71,7 @@ class Binning:
 def binning(regions: Regions, detector: str) -> Binning:
     """Bins of the variable in the slices of a detector's regions; without a detector, of the variable alone."""
     settings = regions.search.statistics
-    chosen = regions.by_detector.get(detector, (EVERYTHING,))
+    chosen = (OUTSIDE, *regions.by_detector[detector]) if detector in regions.by_detector else (EVERYTHING,)
     where = regions.parts.where("background", VALIDATION)
     values, weights = regions.variable[where], regions.parts.table.weight[where]
     part = slices(chosen, regions.scores.by_detector[detector][where])

@@ -10,12 +10,13 @@ import numpy as np
 from anomalon.errors import ConfigError, FitError, InvalidEventsError
 from anomalon.features import Features
 from anomalon.pipeline.channels import Binning, binning, fill_channels
+from anomalon.pipeline.configuration import SearchConfig
 from anomalon.pipeline.regions import Regions
 from anomalon.pipeline.variations import Floats, Ints, Varying
 from anomalon.search.decorrelation import Decorrelation
 from anomalon.search.evaluation import MET_ALONE
 from anomalon.search.inference import SignalInference
-from anomalon.search.likelihood import read_likelihood
+from anomalon.search.likelihood import Likelihood, read_likelihood
 from anomalon.search.limits import Limits, LimitSettings, discovery, limits
 from anomalon.search.pulls import impacts, pulls
 from anomalon.search.results import Blinding
@@ -59,7 +60,7 @@ def likelihoods(regions: Regions, varying: Varying, state: Blinding) -> Likeliho
         varying.progress.start(f"limits, {signal}")
         try:
             workspace, plain = (describe_workspace(c, signal) for c in (channels, alone))
-            found.append(_inference(signal, workspace, plain))
+            found.append(_inference(signal, workspace, plain, regions.search))
         except (FitError, ConfigError, InvalidEventsError) as error:
             notes.append(f"No limits on {signal}: {error}.")
         else:
@@ -107,20 +108,31 @@ def _signals(channels: Sequence[Channel]) -> Iterator[str]:
     yield from (t.process for t in channels[0].templates if t.role == "signal")
 
 
-def _inference(signal: str, workspace: Workspace, alone: Workspace) -> SignalInference:
+def _inference(signal: str, workspace: Workspace, alone: Workspace, search: SearchConfig) -> SignalInference:
     model, plain = (read_likelihood(one.specification) for one in (workspace, alone))
-    ours, without = (limits(one, LimitSettings(maximum=FARTHEST * one.scale)) for one in (model, plain))
+    ours, without = (_limits(one, search) for one in (model, plain))
+    found = discovery(model)
+    if found.warnings and search.statistics.toys:
+        found = discovery(model, LimitSettings(toys=search.statistics.toys, seed=search.seed))
     return SignalInference(
         signal_name=signal,
         bins=len(model.bins),
         limits=ours,
-        discovery=discovery(model),
+        discovery=found,
         alone=without,
         pulls=pulls(model),
         impacts=impacts(model),
         improvement=_ratio(without, ours),
         notes=workspace.notes,
     )
+
+
+def _limits(model: Likelihood, search: SearchConfig) -> Limits:
+    """Limits by asymptotic formulas, or by pseudo-experiments where these fail and the search asks for it."""
+    settings = LimitSettings(maximum=FARTHEST * model.scale, seed=search.seed)
+    found = limits(model, settings)
+    toys = search.statistics.toys
+    return limits(model, settings.model_copy(update={"toys": toys})) if found.warnings and toys else found
 
 
 def _ratio(plain: Limits, ours: Limits) -> float | None:

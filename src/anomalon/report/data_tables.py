@@ -46,7 +46,9 @@ class Quantity:
             return f"{'< ' if self.below else ''}{numbers.significant(self.value)}"
         if self.down == self.up:
             return numbers.with_error(self.value, self.up)
-        return numbers.interval(Estimate(value=self.value, low=self.value - self.down, high=self.value + self.up))
+        low, high = self.value - self.down, self.value + self.up
+        value, up, down = numbers.interval_parts(Estimate(value=self.value, low=low, high=high), bounded=False)
+        return " ".join(part for part in (value, up, down) if part)
 
 
 Cell = str | int | float | Quantity | None

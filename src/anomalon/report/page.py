@@ -119,7 +119,8 @@ def cell_markup(cell: Cell) -> Markup:
     """A cell of a table of numbers; unequal errors stand above each other."""
     if not isinstance(cell, Quantity) or cell.down is None or cell.up is None or cell.down == cell.up:
         return Markup.escape(text_of(cell))
-    return estimate_markup(Estimate(value=cell.value, low=cell.value - cell.down, high=cell.value + cell.up))
+    estimate = Estimate(value=cell.value, low=cell.value - cell.down, high=cell.value + cell.up)
+    return _markup(*numbers.interval_parts(estimate, bounded=False))
 
 
 def percentage_markup(estimate: Estimate | None) -> Markup:

@@ -168,7 +168,7 @@ def systematics_table(found: Statistics) -> DataTable:
         "systematics",
         "Systematic uncertainties",
         "Change of the expected background in per cent, one standard deviation down and up, in the disjoint slices of "
-        "the regions: R1 stands for what is in it and not in R2. The largest comes first.",
+        "the regions: R1 stands for what is in it and not in R2, R0 for what is in none. The largest comes first.",
         ("systematic", "kind", *(f"{region} {end} [%]" for region in regions for end in ("down", "up"))),
         tuple(
             (one.name, one.kind, *(c for region in one.regions for c in _change(region))) for one in found.systematics

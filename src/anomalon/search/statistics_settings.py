@@ -46,6 +46,8 @@ class StatisticsSettings(Settings):
         decorrelate: a mass; regions then follow the quantile of the score among background of the same mass, so that
             they cannot carve a bump into its spectrum.
         likelihood: whether limits and more are computed; it needs the extra ``stats``.
+        toys: pseudo-experiments per hypothesis for limits and significances where asymptotic formulas fail; 0 keeps the
+            formulas, and the warning.
         systematics: uncertainties of the templates that the likelihood is built from.
         validation: what ``--validate`` does.
     """
@@ -59,6 +61,7 @@ class StatisticsSettings(Settings):
     masses: tuple[str, ...] | None = None
     decorrelate: str | None = None
     likelihood: bool = True
+    toys: int = Field(default=0, ge=0, le=1_000_000)
     systematics: SystematicsSettings = SystematicsSettings()
     validation: ValidationSettings = ValidationSettings()
 
