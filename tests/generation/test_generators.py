@@ -243,6 +243,20 @@ def test_a_changed_or_missing_file_is_refused(name: str, fitted: dict[str, Gener
 
 
 @every_generator
+def test_refined_events_are_kept_as_they_look_real(name: str, tmp_path: Path) -> None:
+    refinement = {"classifier": {"trees": 20, "leaves": 7}}
+    generator = quick(name, refinement=refinement).fit(toy_events(600))
+    generated = generator.generate(150, seed=3)
+    assert generator.refinement is not None
+    assert 0 < generator.refinement.efficiency < 1
+    assert generated.rejected == pytest.approx(1 - generator.refinement.efficiency, abs=0.2)
+    generator.save(tmp_path / "model")
+    same(load_generator(tmp_path / "model").sample(40, 3), generator.generate(40, 3, total=150).events)
+    generator.refinement = None
+    assert generator.generate(150, seed=3).rejected < generated.rejected
+
+
+@every_generator
 def test_no_events_can_be_asked_for(name: str, fitted: dict[str, Generator]) -> None:
     assert len(fitted[name].sample(0, 1)) == 0
     assert len(KINDS) == 7

@@ -14,8 +14,8 @@ from numba import njit
 
 LOG2_E = np.float32(1.4426950408889634)
 # 2^f on [0, 1), to 2e-7.
-_P1, _P2, _P3 = np.float32(0.6931472), np.float32(0.24022651), np.float32(0.05550411)
-_P4, _P5, _P6 = np.float32(0.009618129), np.float32(0.0013333558), np.float32(0.00015403530)
+_P1, _P2, _P3 = np.float32(0.6931472), np.float32(0.24022721), np.float32(0.055495936)
+_P4, _P5, _P6 = np.float32(0.0096524395), np.float32(0.0012689357), np.float32(0.00020829197)
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

@@ -6,7 +6,6 @@ by exact rejection. See :mod:`anomalon.generation.network` for the density.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, ClassVar
@@ -32,7 +31,7 @@ from anomalon.generation.encoding import (
     LATER,
     MASS_TABLE,
     MASSES,
-    RECOIL_TABLE,
+    SOFT_TABLE,
     Encoder,
     Shape,
 )  # fmt: skip
@@ -117,7 +116,11 @@ class Autoregressive(Generator):
         widths = Widths(**self.settings.network.model_dump())
         separation = self._accepting().separation
         return AutoregressiveNetwork(
-            self.encoder.shape, self.encoder.tables, separation + _MARGIN if separation else 0.0, widths
+            self.encoder.shape,
+            self.encoder.tables,
+            separation=separation + _MARGIN if separation else 0.0,
+            muons=self.encoder.muons,
+            widths=widths,
         )
 
     def _compile(self) -> None:
@@ -127,20 +130,17 @@ class Autoregressive(Generator):
 
     def _draw(self, asked: Asked) -> EventArrays:
         n, n_slots = len(asked), self.encoder.shape.n_slots
-        recoil, sums = np.zeros((n, 2), np.float32), np.zeros((n, 4), np.float32)
-        objects, worked = np.zeros((n, n_slots, 4), np.float32), np.ones(n, np.bool_)
-        # several blocks per task: a task costs more than a block of a few events
-        parts = [slice(start, start + 8 * sampler.BLOCK) for start in range(0, n, 8 * sampler.BLOCK)]
+        met, objects = np.zeros((n, 2), np.float32), np.zeros((n, n_slots, 4), np.float32)
+        worked = np.ones(n, np.bool_)
+        parts = [slice(start, min(start + sampler.BLOCK, n)) for start in range(0, n, sampler.BLOCK)]
 
-        def draw(part: slice) -> None:
-            space = sampler.space_for(self.layers, n_slots)
-            for block in _blocks(part, n):
-                inputs = asked.counts[block], asked.context[block], asked.keys[block]
-                made = recoil[block], sums[block], objects[block], worked[block]
-                sampler.draw_block(inputs, self.layers, self.world, space, made)
+        def draw(block: slice) -> None:
+            space = sampler.space_for(self.layers, n_slots, block.stop - block.start)
+            inputs = asked.counts[block], asked.context[block], asked.keys[block]
+            made = met[block], objects[block], worked[block]
+            sampler.draw_block(inputs, self.layers, self.world, space, made)
 
         _on_all_threads(draw, parts)
-        met = recoil - (sums[:, :2] if self.encoder.muons else sums[:, 2:])
         return self._turned(met.astype(np.float64), objects.astype(np.float64), asked, worked)
 
     def _turned(self, met: Floats, objects: Floats, asked: Asked, worked: npt.NDArray[np.bool_]) -> EventArrays:
@@ -153,8 +153,8 @@ class Autoregressive(Generator):
         objects[~arrays.present] = 0.0
         return arrays
 
-    def _keeps(self, drawn: EventArrays, keys: Hashes) -> npt.NDArray[np.bool_]:
-        return np.asarray(drawn.met[:, 0] >= 0) & super()._keeps(drawn, keys)
+    def _works(self, drawn: EventArrays) -> npt.NDArray[np.bool_]:
+        return np.asarray(drawn.met[:, 0] >= 0)
 
     def _save(self, folder: Path) -> dict[str, Any]:
         from safetensors.numpy import save_file  # noqa: PLC0415 - as in models.storage
@@ -170,7 +170,7 @@ class Autoregressive(Generator):
             tables: Floats = load_file(folder / _TABLES)["tables"].astype(np.float64)
         except (SafetensorError, KeyError) as error:
             raise ModelFileError(f"{folder / _TABLES}: not the tables of a generator ({error})") from None
-        if tables.shape != (RECOIL_TABLE + 1, len(PROBABILITIES)):
+        if tables.shape != (SOFT_TABLE + 1, len(PROBABILITIES)):
             raise ModelFileError(f"{folder / _TABLES}: tables of shape {tables.shape} are not those of this version")
         shape = Shape(self.slots, self._require_fit().n_context)
         self.encoder = Encoder(shape, self._accepting(), tables, muons=bool(state["muons"]))
@@ -184,10 +184,6 @@ class Autoregressive(Generator):
 def _negative_log_density(module: nn.Module, x: Tensor) -> Tensor:
     density: Tensor = module(x)
     return -density
-
-
-def _blocks(part: slice, n: int) -> Iterator[slice]:
-    return (slice(s, min(s + sampler.BLOCK, n, part.stop)) for s in range(part.start, min(part.stop, n), sampler.BLOCK))
 
 
 def _on_all_threads(draw: Any, parts: list[slice]) -> None:
@@ -219,6 +215,7 @@ def compiled_layers(network: AutoregressiveNetwork) -> sampler.Layers:
         strengths=(*_layer(network.strength_eta), *_layer(network.strength_phi)),
         partner=_layer(network.partner), balance=_layer(network.balance),
         pair_eta=_numbers(network.pair_eta), pair_phi=_numbers(network.pair_phi),
+        pair_missing=_numbers(network.pair_missing),
     )  # fmt: skip
 
 
@@ -242,11 +239,17 @@ def compiled_world(encoder: Encoder, network: AutoregressiveNetwork) -> sampler.
     """Tables and thresholds for the compiled sampler."""
     which = CLASS_OF_KIND
     places = np.stack([FIRST + which, LATER + which, ETA_TABLE + which, MASS_TABLE + which], axis=1)
-    places[-1] = RECOIL_TABLE
+    places[-1] = SOFT_TABLE
     sizes = list(encoder.shape.slots.values())
     return sampler.World(
         tables=encoder.tables, probabilities=PROBABILITIES, places=places,
         pt_min=encoder.pt_min, masses=MASSES.astype(np.float32), has_mass=HAS_MASS,
-        is_jet=IS_JET.astype(np.float32), is_muon=IS_MUON.astype(np.float32), which=which, centres=network.centres,
-        separation=network.separation, starts=np.cumsum([0, *sizes[:-1]]),
+        is_jet=IS_JET.astype(np.float32), seen=_seen(encoder.muons), which=which,
+        centres=network.centres, separation=network.separation, starts=np.cumsum([0, *sizes[:-1]]),
     )  # fmt: skip
+
+
+def _seen(muons: bool) -> npt.NDArray[np.float32]:
+    """Whether MET sees each kind, and the same with muons taken the other way, shape (kind, 2)."""
+    every, without = np.ones(len(IS_MUON)), 1.0 - IS_MUON
+    return np.stack([every, without] if muons else [without, every], axis=1).astype(np.float32)

@@ -30,12 +30,14 @@ from anomalon.generation.flatten import EventArrays, Ints, flatten, unweighted
 from anomalon.generation.layout import Acceptance, Numbering, get_slots, to_events
 from anomalon.generation.multiplicities import seen
 from anomalon.generation.records import Asked, FitReport, Generated, GeneratorSettings, Learned
+from anomalon.generation.refine import Refinement, RefinementSettings
 from anomalon.hashing import Hashes, splitmix64, text_hash, uniforms
 from anomalon.models.storage import read_manifest, write_manifest
 
 if TYPE_CHECKING:
     from anomalon.training import TrainingRecord, TrainingRun
 
+_REFINEMENT = "refinement"
 MOST_ATTEMPTS = 1000
 """Times that an event is drawn anew before a condition is called impossible."""
 
@@ -60,6 +62,7 @@ class Generator(ABC):
         self.acceptance: Acceptance | None = None
         self.report: FitReport | None = None
         self.record: TrainingRecord | None = None
+        self.refinement: Refinement | None = None
         self.trained_on: tuple[str, ...] = ()
 
     def fit(
@@ -98,6 +101,9 @@ class Generator(ABC):
         self.trained_on = tuple(sample.name for sample in events.samples)
         checked = None if validation is None else self._chosen(*self._usable(validation))[0]
         self._fit(learned, checked, run)
+        self.refinement = None
+        if self.settings.refinement is not None:
+            self.refinement = self._refined(learned, self.settings.refinement)
         return self
 
     def sample(self, n: int, seed: int, condition: Condition | None = None) -> Events:
@@ -125,7 +131,7 @@ class Generator(ABC):
         plan = known.plan(condition or Condition())
         number = np.arange(start, start + n, dtype=np.int64)
         rows = plan.rows(uniforms(_keys(seed, "multiplicities", number)))
-        arrays, tried = self._accepted(plan, rows, number, seed)
+        arrays, tried = self._accepted(plan.table.masks[rows], plan.context[rows], number, seed)
         samples = self._samples(plan, condition or Condition(), seed=seed, total=total or n)
         numbering = Numbering(number, plan.processes[rows].astype(np.int32), samples)
         return Generated(to_events(arrays, numbering), tried)
@@ -139,6 +145,7 @@ class Generator(ABC):
         known = self._require_fit()
         folder.mkdir(parents=True, exist_ok=True)
         state = self._save(folder)
+        refinement = None if self.refinement is None else self.refinement.save(folder / _REFINEMENT)
         write_manifest(
             folder,
             self._manifest,
@@ -149,6 +156,7 @@ class Generator(ABC):
                 "samples": [_plain(sample) for sample in known.samples],
                 "report": None if self.report is None else self.report.model_dump(mode="json"),
                 "trained_on": self.trained_on,
+                "refinement": refinement,
                 "state": state,
             },
         )
@@ -160,7 +168,7 @@ class Generator(ABC):
         Raises:
             ModelFileError: a file is damaged, changed, of another kind, or holds types that are not allowed.
         """
-        keys = ("kind", "settings", "acceptance", "samples", "report", "trained_on", "state")
+        keys = ("kind", "settings", "acceptance", "samples", "report", "trained_on", "refinement", "state")
         saved = read_manifest(folder, cls._manifest, keys)
         if saved["kind"] != cls.kind:
             raise ModelFileError(f"{folder}: holds a '{saved['kind']}', expected a '{cls.kind}'")
@@ -168,6 +176,8 @@ class Generator(ABC):
             made = cls(cls.Settings.parse(saved["settings"], where=str(folder / cls._manifest)))
             made._restore(saved)
             made._load(folder, saved["state"])
+            if made.settings.refinement is not None and saved["refinement"] is not None:
+                made.refinement = Refinement.load(folder / _REFINEMENT, made.settings.refinement, saved["refinement"])
         except (ConfigError, KeyError, TypeError, ValueError) as error:
             if isinstance(error, ModelFileError):
                 raise
@@ -248,10 +258,11 @@ class Generator(ABC):
             raise NotFittedError(f"{self.kind}: not fitted yet; call fit(events) or load a saved generator")
         return self.acceptance
 
-    def _accepted(self, plan: Plan, rows: Ints, number: Ints, seed: int) -> tuple[EventArrays, int]:
+    def _accepted(
+        self, counts: Ints, context: npt.NDArray[np.float32], number: Ints, seed: int
+    ) -> tuple[EventArrays, int]:
         """Draw every event until it obeys the storing rule, at the mask that it was given."""
-        counts, context = plan.table.masks[rows], plan.context[rows]
-        n, total = len(rows), sum(self.slots.values())
+        n, total = len(counts), sum(self.slots.values())
         made = EventArrays(np.zeros((n, 2)), counts, np.zeros((n, total, 4)), self.slots)
         todo, tried = np.arange(n), 0
         for attempt in range(MOST_ATTEMPTS):
@@ -261,7 +272,9 @@ class Generator(ABC):
             drawn = self._draw(Asked(counts[todo], context[todo], keys))
             made.met[todo], made.objects[todo] = drawn.met, drawn.objects
             tried += len(todo)
-            todo = todo[~(self._accepting().stores(drawn) & self._keeps(drawn, keys))]
+            kept = self._accepting().stores(drawn) & self._works(drawn)
+            kept[kept] = self._keeps(drawn[kept], keys[kept])
+            todo = todo[~kept]
         raise SimulationError(
             f"{self.kind}: {len(todo)} of {n} events break the storing rule after {MOST_ATTEMPTS} attempts; "
             "ask for more objects in the condition, or for a generator with another acceptance"
@@ -290,9 +303,21 @@ class Generator(ABC):
             for process, share in zip(known.processes, shares, strict=True)
         )
 
-    def _keeps(self, drawn: EventArrays, keys: Hashes) -> npt.NDArray[np.bool_]:  # noqa: ARG002 - a hook
-        """Whether drawn events are kept, shape (event,): for families that refine by rejection."""
+    def _refined(self, learned: Learned, settings: RefinementSettings) -> Refinement:
+        """Learn to tell the training events from as many generated ones of the same masks."""
+        number = np.arange(len(learned), dtype=np.int64)
+        made, _ = self._accepted(learned.arrays.counts, learned.context, number, self.settings.seed)
+        return Refinement(settings).fit(learned.arrays, made)
+
+    def _works(self, drawn: EventArrays) -> npt.NDArray[np.bool_]:
+        """Whether events could be drawn to the end, shape (event,): a hook for families that may fail."""
         return np.ones(len(drawn), dtype=np.bool_)
+
+    def _keeps(self, drawn: EventArrays, keys: Hashes) -> npt.NDArray[np.bool_]:
+        """Whether drawn events are kept, shape (event,)."""
+        if self.refinement is None:
+            return np.ones(len(drawn), dtype=np.bool_)
+        return self.refinement.keeps(drawn, keys)
 
     @abstractmethod
     def _fit(self, learned: Learned, validation: Learned | None, run: TrainingRun | None) -> None:

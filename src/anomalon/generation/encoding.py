@@ -4,9 +4,9 @@ An object's numbers are its pT, mass, eta and phi, in this order. The pT of the 
 log(pT / threshold), that of a later one as the ratio of this logarithm to the previous one's: so thresholds and order
 are exact. phi is relative to the first object's. Every number but phi becomes a place in (0, 1) of its distribution.
 
-Missing momentum comes last, as one more object: the *recoil* MET + sum of pT, a few GeV of soft momentum, drawn given
-all objects. So the balance of an event is drawn as what it is, not as the small difference of two large numbers. The
-sum leaves muons out where that makes the recoil smaller: then MET was built without them.
+Missing momentum comes last, as one more object: the *soft* momentum -(MET + sum of pT), drawn given all others. So the
+balance of an event is drawn as what it is, not as the small difference of two large numbers. The sum leaves muons out
+where that makes the soft momentum smaller: then MET was built without them.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ PER_SLOT = 7
 """Numbers of a slot: pT, eta, phi relative to MET, mass, and the places of pT, mass and eta."""
 HEAD = len(KINDS)
 """Numbers before the context: numbers of objects by kind."""
-RECOIL = len(KINDS)
-"""The recoil's place among the kinds."""
+SOFT = len(KINDS)
+"""Place of soft momentum among the kinds."""
 N_CLASSES = len(CLASSES)
 FIRST, LATER, ETA_TABLE, MASS_TABLE = (N_CLASSES * i for i in range(4))
-RECOIL_TABLE = 4 * N_CLASSES
-"""Where the tables of a class begin: pT of a first object, of a later one, eta, mass / pT; and that of the recoil."""
-SMALLEST_RECOIL = 0.01
-"""In GeV: below, all recoils are alike."""
+SOFT_TABLE = 4 * N_CLASSES
+"""Where the tables of a class begin: pT of a first object, of a later one, eta, mass / pT; and of soft momentum."""
+SMALLEST_SOFT = 0.01
+"""In GeV: below, all soft momenta are alike."""
 HAS_MASS = np.array([MASS_OF[CLASS_OF[kind]] is None for kind in KINDS] + [False])
 MASSES = np.array([MASS_OF[CLASS_OF[kind]] or 0.0 for kind in KINDS] + [0.0])
 CLASS_OF_KIND = np.array([CLASSES.index(CLASS_OF[kind]) for kind in KINDS] + [0])
-IS_JET = np.array([CLASS_OF[kind] in ("b", "j") for kind in KINDS] + [False])
+IS_JET = np.array([int(CLASS_OF[kind] in ("b", "j")) for kind in KINDS] + [-1])
 IS_MUON = np.array([CLASS_OF[kind] == "m" for kind in KINDS] + [False])
-"""Of every kind, and of the recoil."""
+"""Of every kind, and of soft momentum; the latter is marked by -1 among the jets."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Shape:
 
     @cached_property
     def kind(self) -> npt.NDArray[np.int64]:
-        """Kind of each slot, the recoil's at the end, shape (slot,)."""
+        """Kind of each slot, that of soft momentum at the end, shape (slot,)."""
         return np.repeat(np.arange(len(KINDS) + 1), [*(self.slots[kind] for kind in KINDS), 1])
 
     @cached_property
@@ -90,13 +90,13 @@ class Encoder:
     def __init__(self, shape: Shape, acceptance: Acceptance, tables: Floats, *, muons: bool = True) -> None:
         self.shape, self.acceptance, self.tables, self.muons = shape, acceptance, tables, muons
         pt_min = np.array([max(acceptance.reach[name].pt_min, 1e-3) for name in CLASSES])
-        self.pt_min = np.array([*pt_min[CLASS_OF_KIND[:-1]], SMALLEST_RECOIL])
+        self.pt_min = np.array([*pt_min[CLASS_OF_KIND[:-1]], SMALLEST_SOFT])
 
     @classmethod
     def of(cls, learned: Learned, shape: Shape, acceptance: Acceptance) -> Encoder:
         """Take the distributions of training events."""
         arrays, there = learned.arrays, learned.arrays.present
-        muons = float(np.median(_recoil(arrays, True)[0])) <= float(np.median(_recoil(arrays, False)[0]))
+        muons = float(np.median(_soft(arrays, True)[0])) <= float(np.median(_soft(arrays, False)[0]))
         made = cls(shape, acceptance, np.zeros((0, 0)), muons=muons)
         which, first = CLASS_OF_KIND[shape.kind[:-1]], shape.place[:-1] == 0
         x, objects, tables = made._ratios(arrays), arrays.objects, []
@@ -107,7 +107,7 @@ class Encoder:
             tables.append(quantile_table(np.concatenate([eta, -eta])))
         for at in _slots(which, HAS_MASS[shape.kind[:-1]]):
             tables.append(quantile_table((objects[:, at, MASS] / np.maximum(objects[:, at, PT], 1e-9))[there[:, at]]))
-        made.tables = np.stack([*tables, quantile_table(made._above(_recoil(arrays, muons)[0]), lowest=0.0)])
+        made.tables = np.stack([*tables, quantile_table(made._above(_soft(arrays, muons)[0]), lowest=0.0)])
         return made
 
     def encode(self, learned: Learned, seed: int) -> npt.NDArray[np.float32]:
@@ -122,15 +122,15 @@ class Encoder:
         x = self._ratios(arrays)
         for s in range(shape.n_slots):
             slots[:, s, 4:] = self._places(arrays.objects[:, s], x[:, s], s, rng)
-        size, phi = _recoil(arrays, self.muons)
-        slots[:, -1, 0], slots[:, -1, 2] = np.maximum(size, SMALLEST_RECOIL), phi
-        slots[:, -1, 4] = to_uniform(self._above(size), self.tables[RECOIL_TABLE], rng.random(len(size)))
+        size, phi = _soft(arrays, self.muons)
+        slots[:, -1, 0], slots[:, -1, 2] = np.maximum(size, SMALLEST_SOFT), phi
+        slots[:, -1, 4] = to_uniform(self._above(size), self.tables[SOFT_TABLE], rng.random(len(size)))
         slots[..., 2] = delta_phi(slots[..., 2], _first_phi(arrays)[:, None])
         slots[:, :-1][~arrays.present] = 0.0
         return out
 
-    def _above(self, recoil: Floats) -> Floats:
-        return np.asarray(np.log(np.maximum(recoil / SMALLEST_RECOIL, 1.0)))
+    def _above(self, soft: Floats) -> Floats:
+        return np.asarray(np.log(np.maximum(soft / SMALLEST_SOFT, 1.0)))
 
     def _places(self, objects: Floats, x: Floats, slot: int, rng: np.random.Generator) -> Floats:
         """Places of pT, mass and eta of the objects of a slot, shape (event, 3)."""
@@ -147,23 +147,23 @@ class Encoder:
         later = np.flatnonzero(place > 0)
         x = above.copy()
         x[:, later] = np.minimum(above[:, later] / np.maximum(above[:, later - 1], 1e-9), 1.0)
-        return x
+        return np.asarray(x)
 
 
-def _recoil(arrays: EventArrays, muons: bool) -> tuple[Floats, Floats]:
-    """Size and azimuth of MET + sum of pT, with or without muons, shape (event,) each."""
+def _soft(arrays: EventArrays, muons: bool) -> tuple[Floats, Floats]:
+    """Size and azimuth of -(MET + sum of pT), with or without muons, shape (event,) each."""
     counted = ~IS_MUON[np.repeat(np.arange(len(KINDS)), [arrays.slots[kind] for kind in KINDS])] | muons
     pt, phi = arrays.objects[..., PT] * (arrays.present & counted), arrays.objects[..., PHI]
     x = arrays.met[:, 0] * np.cos(arrays.met[:, 1]) + (pt * np.cos(phi)).sum(axis=1)
     y = arrays.met[:, 0] * np.sin(arrays.met[:, 1]) + (pt * np.sin(phi)).sum(axis=1)
-    return np.hypot(x, y), np.arctan2(y, x)
+    return np.hypot(x, y), np.arctan2(-y, -x)
 
 
 def _first_phi(arrays: EventArrays) -> Floats:
-    """Azimuth of the first object of an event; of the recoil, which is MET, where there is none."""
+    """Azimuth of the first object of an event; of soft momentum, opposite to MET, where there is none."""
     there = arrays.present
     first = np.take_along_axis(arrays.objects[..., PHI], there.argmax(axis=1)[:, None], axis=1)[:, 0]
-    return np.where(there.any(axis=1), first, arrays.met[:, 1])
+    return np.where(there.any(axis=1), first, arrays.met[:, 1] + np.pi)
 
 
 def _slots(which: npt.NDArray[np.int64], chosen: npt.NDArray[np.bool_]) -> list[npt.NDArray[np.int64]]:

@@ -203,7 +203,7 @@ def draw_phi(asked: Any, layers: Any, world: Any, space: Any, now: Any) -> None:
             continue
         radial.add_balance(item[PT], space.running[e], space.balance[r], space.pair, space.logits[r])
         space.open_part[:] = 1
-        for j in range(step if space.kinds[e, step] < asked[0].shape[1] else 0):
+        for j in range(step):
             _phi_pair(layers, world, space, (r, e, step, j))
         _weights_of(space.logits[r], space.bits)
         for b in range(BINS):
@@ -225,6 +225,10 @@ def _phi_pair(layers: Any, world: Any, space: Any, at: Any) -> None:
     r, e, step, j = at
     item, other = space.objects[e, step], space.objects[e, j]
     channels = layers.pair_phi.shape[0]
+    if item[IS_JET] < 0:
+        _pair_table(space.strength[r], space.partners[e, j, channels:], layers.pair_missing, space.table)
+        radial.add_missing(item, other, space.running[e], space.table, space.pair, space.logits[r])
+        return
     _pair_table(space.strength[r], space.partners[e, j, channels:], layers.pair_phi, space.table)
     radial.add_pair(item, other, space.table, space.pair, space.logits[r])
     half = radial.half_closed(item, other, world.separation)

@@ -2,7 +2,7 @@
 
 Each number is drawn in 64 bins of its empirical distribution (:mod:`anomalon.generation.encoding`), given all before
 it: a sum over earlier objects (DeepSets, arXiv:1703.06114), the sum of their momenta, the previous object, the numbers
-of objects still to come; the recoil comes last. The state has a constant size: no attention. Pairs enter through
+of objects still to come; soft momentum comes last. The state has a constant size: no attention. Pairs enter through
 :mod:`anomalon.generation.radial`. The features here and in :mod:`anomalon.generation.sampler` are the same.
 """
 
@@ -25,7 +25,7 @@ from anomalon.generation.encoding import (
     IS_MUON,
     N_CLASSES,
     PER_SLOT,
-    RECOIL,
+    SOFT,
     Shape,
 )  # fmt: skip
 from anomalon.generation.flatten import KINDS, Floats
@@ -33,7 +33,7 @@ from anomalon.generation.quantiles import from_uniform
 from anomalon.generation.radial import BALANCE_KNOTS, BINS, ETA_KNOTS, PAIR_KNOTS
 
 N_KINDS = len(KINDS) + 1
-"""The recoil included."""
+"""Soft momentum included."""
 OBJECT_FEATURES = 8
 ELEMENT = OBJECT_FEATURES + N_KINDS - 1 + 1
 """Inputs of the sum over objects: features, kind, place within the kind."""
@@ -60,13 +60,16 @@ class AutoregressiveNetwork(nn.Module):
         shape: slots and context.
         tables: quantiles of the encoder, shape (table, knot): the eta bins' centres follow from them.
         separation: of jets.
+        muons: whether MET sees muons.
         widths: of the layers.
     """
 
-    def __init__(self, shape: Shape, tables: Floats, separation: float, widths: Widths | None = None) -> None:
+    def __init__(
+        self, shape: Shape, tables: Floats, *, separation: float, muons: bool, widths: Widths | None = None
+    ) -> None:
         super().__init__()
         w = widths or Widths()
-        self.shape, self.separation, self.widths = shape, np.float32(separation), w
+        self.shape, self.separation, self.muons, self.widths = shape, np.float32(separation), muons, w
         middle = (np.arange(BINS) + 0.5) / BINS
         centres = [from_uniform(middle, tables[ETA_TABLE + c]) for c in range(N_CLASSES)]
         self.centres = np.stack(centres).astype(np.float32)
@@ -84,14 +87,15 @@ class AutoregressiveNetwork(nn.Module):
         self.partner = nn.Linear(w.element, 2 * w.pair)
         self.pair_eta = nn.Parameter(0.1 * torch.randn(w.pair, ETA_KNOTS))
         self.pair_phi = nn.Parameter(0.1 * torch.randn(w.pair, PAIR_KNOTS))
-        self.balance = nn.Linear(w.head, 2 * BALANCE_KNOTS)
+        self.pair_missing = nn.Parameter(0.1 * torch.randn(w.pair, PAIR_KNOTS))
+        self.balance = nn.Linear(w.head, 4 * BALANCE_KNOTS)
 
     def forward(self, x: Tensor) -> Tensor:
         """Log density of every event, in the space of the places, without the constant of the bins' widths."""
         if self.training:
             x = self._flipped(x)
         context = x[:, HEAD : HEAD + self.shape.n_context]
-        rows = _Rows.of(self._slots(x), x[:, :HEAD], context, self.shape)
+        rows = _Rows.of(self._slots(x), x[:, :HEAD], context, self)
         return x.new_zeros(len(x)).index_add(0, rows.event, self._objects(rows))
 
     def _slots(self, x: Tensor) -> Tensor:
@@ -119,9 +123,15 @@ class AutoregressiveNetwork(nn.Module):
         )
         one, two = rows.pairs()
         eta_partner, phi_partner = self.partner(embedded).split(self.widths.pair, 1)
-        eta_tables = (self.strength_eta(eta)[one] * eta_partner[two]) @ self.pair_eta
-        phi_tables = (self.strength_phi(phi)[one] * phi_partner[two]) @ self.pair_phi
-        eta_pairs = _EtaPotential.apply(eta_tables, rows, self.centres)  # type: ignore[no-untyped-call]
+        in_eta = (rows.kind[one] != SOFT).nonzero()[:, 0]
+        missing = (rows.kind[one] == SOFT).nonzero()[:, 0]
+        eta_strength = self.strength_eta(eta)[one[in_eta]] * eta_partner[two[in_eta]]
+        phi_strength = self.strength_phi(phi)[one] * phi_partner[two]
+        phi_tables = phi_strength @ self.pair_phi
+        phi_tables = phi_tables.index_add(0, missing, phi_strength[missing] @ (self.pair_missing - self.pair_phi))
+        eta_pairs = _EtaPotential.apply(  # type: ignore[no-untyped-call]
+            eta_strength @ self.pair_eta, rows, self.centres
+        )
         phi_pairs = _PhiPotential.apply(  # type: ignore[no-untyped-call]
             phi_tables, self.balance(phi), rows, self.separation
         )
@@ -173,9 +183,9 @@ class _Rows:
     inputs: tuple[Tensor, Tensor, Tensor]
 
     @classmethod
-    def of(cls, slots: Tensor, counts: Tensor, context: Tensor, shape: Shape) -> _Rows:
+    def of(cls, slots: Tensor, counts: Tensor, context: Tensor, network: AutoregressiveNetwork) -> _Rows:
         """Lay the filled slots of a batch out."""
-        rows = cls()
+        rows, shape = cls(), network.shape
         kind, place = torch.from_numpy(shape.kind), torch.from_numpy(shape.place)
         counted = torch.cat([counts.long(), torch.ones(len(counts), 1, dtype=torch.int64)], 1)
         rows.there, rows.n_events = place < counted[:, kind], len(slots)
@@ -185,13 +195,13 @@ class _Rows:
         rows.pt, rows.eta, rows.phi, rows.mass = flat[:, 0], flat[:, 1], flat[:, 2], flat[:, 3].clamp_min(0)
         rows.places = torch.cat([flat[:, 4:7], (rows.phi[:, None] + torch.pi) / (2 * torch.pi)], 1)
         rows.has_mass = torch.from_numpy(HAS_MASS.astype(np.float32))[rows.kind]
-        rows.is_object = (rows.kind != RECOIL).to(rows.pt)
+        rows.is_object = (rows.kind != SOFT).to(rows.pt)
         rows.is_first = rows.first() == torch.arange(len(rows.event))
-        rows._momenta()
+        rows._momenta(muons=network.muons)
         rows._fill(counted, context)
         return rows
 
-    def _momenta(self) -> None:
+    def _momenta(self, *, muons: bool) -> None:
         px, py = self.pt * self.phi.cos(), self.pt * self.phi.sin()
         pz = self.pt * self.eta.sinh()
         energy = (px * px + py * py + pz * pz + self.mass * self.mass).sqrt()
@@ -199,14 +209,15 @@ class _Rows:
         is_jet = torch.from_numpy(IS_JET.astype(np.float32))[self.kind]
         momenta = torch.stack([px, py, px * (1 - muon), py * (1 - muon), pz, energy, self.pt], 1)
         sums = self.sums_before(momenta)
-        self.balance, self.visible = sums[:, :4].contiguous(), sums[:, [0, 1, 4, 5, 6]]
+        self.visible = sums[:, [0, 1, 4, 5, 6]]
+        self.balance = sums[:, [0, 1, 2, 3] if muons else [2, 3, 0, 1]].contiguous()
         self.objects = torch.stack([self.pt, self.eta, self.phi, self.mass, px, py, pz, energy, is_jet], 1)
 
     def _fill(self, counts: Tensor, context: Tensor) -> None:
         features = object_features(self.pt, self.eta, self.phi, self.mass)
         one_hot = nn.functional.one_hot(self.kind, N_KINDS).to(features)
         place = self.place.to(features)[:, None] / 4
-        self.element = torch.cat([features, one_hot[:, :RECOIL], place], 1)
+        self.element = torch.cat([features, one_hot[:, :SOFT], place], 1)
         previous = torch.cat([torch.zeros_like(features[:1]), features[:-1]]) * ~self.is_first[:, None]
         number = torch.arange(len(self.event)) - self.first()
         left = [(counts[self.event, self.kind] - self.place) / 3, place[:, 0], (self.place == 0).to(features)]
@@ -214,7 +225,7 @@ class _Rows:
         self.state = torch.cat(
             [
                 previous, (~self.is_first).to(features)[:, None], self._balance_features(), self._visible_features(),
-                counts[self.event, :RECOIL] / 3, torch.stack(left, 1), one_hot, context[self.event],
+                counts[self.event, :SOFT] / 3, torch.stack(left, 1), one_hot, context[self.event],
             ],
             1,
         )  # fmt: skip
@@ -249,12 +260,12 @@ class _Rows:
         return (padded.cumsum(1) - padded)[self.there]
 
     def first_partner(self) -> Tensor:
-        """Place of the first object that makes a pair with each object; the recoil makes none."""
-        return torch.where(self.kind == RECOIL, torch.arange(len(self.kind)), self.first())
+        """Place of the first object that makes a pair in eta with each object: none, itself, for soft momentum."""
+        return torch.where(self.kind == SOFT, torch.arange(len(self.kind)), self.first())
 
     def pairs(self) -> tuple[Tensor, Tensor]:
         """Every object with each of the earlier ones of its event, in order: places of both."""
-        first = self.first_partner()
+        first = self.first()
         n = torch.arange(len(first)) - first
         one = torch.repeat_interleave(torch.arange(len(first)), n)
         start = (n.cumsum(0) - n)[one]
@@ -285,7 +296,7 @@ class _PhiPotential(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, tables: Tensor, balance: Tensor, rows: _Rows, separation: Any) -> Tensor:
-        ctx.known = (rows.objects.numpy(), rows.first_partner().numpy(), rows.balance.numpy())
+        ctx.known = (rows.objects.numpy(), rows.first().numpy(), rows.balance.numpy())
         objects, first, sums = ctx.known
         out, open_part = radial.phi_logits(
             objects, first, tables.detach().numpy(), balance.detach().numpy(), sums, separation

@@ -1,9 +1,11 @@
-"""Radial potentials: functions of a pair's mass, distance or balance, at every bin of the angle that is to be drawn.
+"""Radial potentials: functions of masses, distances and balance, at every bin of the angle that is to be drawn.
 
 The phi head adds, for an object i and every earlier object j, potentials of m_ij and delta R_ij at each phi bin,
-and the eta head one of |delta eta_ij|: so peaks of masses and correlations of angles are learned as what they are. A
-potential is a table, linear between knots that are even in sqrt(m), delta R, sqrt(balance) and |delta eta|. Jets keep
-their distance: a bin within the separation of an earlier object is closed, one that is partly within counts in part.
+and the eta head one of |delta eta_ij|; an object has potentials of the momentum that would be missing after it, and of
+their transverse mass; soft momentum, which fixes MET, those of every object's transverse mass and angle with MET. So
+peaks and edges of masses and correlations of angles are learned as what they are. A potential is a table, linear
+between knots that are even in sqrt(m), delta R, sqrt(balance), |delta eta| and sin(delta phi / 2). Jets keep their
+distance: a bin within the separation of an earlier object is closed, one that is partly within counts in part.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ PHI = ((np.arange(BINS) + 0.5) * PHI_WIDTH - math.pi).astype(np.float32)
 COS_PHI, SIN_PHI = np.cos(PHI), np.sin(PHI)
 PT, ETA, PHI_AT, MASS, PX, PY, PZ, ENERGY, IS_JET = range(9)
 COLUMNS = 9
-"""Of an object: pT, eta, phi relative to MET, mass, momentum, energy, and whether it is a jet; float32."""
+"""Of an object: pT, eta, phi, mass, momentum, energy; 1 for jets, -1 for soft momentum, 0 for others; float32."""
 
 _TWO_PI, _TWO, _NONE = np.float32(2 * math.pi), np.float32(2.0), np.float32(0.0)
 _ZERO, _ONE, _AFTER_MASS = np.uint64(0), np.uint64(1), np.uint64(MASS_KNOTS)  # unsigned: no index counts from the end
@@ -98,20 +100,45 @@ def add_pair(one: Any, other: Any, table: Any, space: Any, out: Any) -> None:
 
 @compiled
 def _balance_positions(pt: Any, x: Any, y: Any, space: Any) -> None:
-    """Positions of |A + p| at every phi, A = (x, y) the sum so far."""
-    still = x * x + y * y + pt * pt
-    x, y = _TWO * pt * x, _TWO * pt * y
+    """Positions of |A + p| and of the transverse mass of p and -(A + p) at every phi, A = (x, y) the sum so far."""
+    still, x, y = x * x + y * y + pt * pt, _TWO * pt * x, _TWO * pt * y
+    last, twice = np.float32(BALANCE_KNOTS - 1.001), _TWO * pt * pt
     for b in range(BINS):
-        balance2 = max(still + x * COS_PHI[b] + y * SIN_PHI[b], _NONE)
-        space.first[b] = min(math.sqrt(math.sqrt(balance2)) * _PER_ROOT_BALANCE, np.float32(BALANCE_KNOTS - 1.001))
+        along = x * COS_PHI[b] + y * SIN_PHI[b]
+        missing = math.sqrt(max(still + along, _NONE))
+        mass2 = max(_TWO * pt * missing + twice + along, _NONE)
+        space.first[b] = min(math.sqrt(missing) * _PER_ROOT_BALANCE, last)
+        space.second[b] = min(math.sqrt(math.sqrt(mass2)) * _PER_ROOT_BALANCE, last)
 
 
 @compiled
 def add_balance(pt: Any, sums: Any, table: Any, space: Any, out: Any) -> None:
-    """Add the potentials of what MET and objects sum up to, with (two first of ``sums``) and without muons."""
+    """Add the potentials of balance and its transverse mass, for the two ``sums`` so far (x, y, x, y)."""
     for which in range(2):
         _balance_positions(pt, sums[2 * which], sums[2 * which + 1], space)
-        _add_interpolated(table, np.uint64(which * BALANCE_KNOTS), space.first, out)
+        _add_interpolated(table, np.uint64(2 * which * BALANCE_KNOTS), space.first, out)
+        _add_interpolated(table, np.uint64((2 * which + 1) * BALANCE_KNOTS), space.second, out)
+
+
+@compiled
+def _missing_positions(soft: Any, other: Any, sums: Any, space: Any) -> None:
+    """Positions of transverse mass and sin(delta phi / 2) of an object and MET, at every phi of soft momentum."""
+    pt, per_mass = soft[PT], _PER_ROOT_MASS
+    for b in range(BINS):
+        x, y = -sums[0] - pt * COS_PHI[b], -sums[1] - pt * SIN_PHI[b]
+        size = math.sqrt(x * x + y * y)
+        apart = max(other[PT] * size - other[PX] * x - other[PY] * y, _NONE)
+        space.first[b] = min(math.sqrt(math.sqrt(_TWO * apart)) * per_mass, np.float32(MASS_KNOTS - 1.001))
+        half = math.sqrt(apart / (_TWO * other[PT] * size + np.float32(1e-6)))
+        space.second[b] = min(half * np.float32(DISTANCE_KNOTS - 1.0), np.float32(DISTANCE_KNOTS - 1.001))
+
+
+@compiled
+def add_missing(soft: Any, other: Any, sums: Any, table: Any, space: Any, out: Any) -> None:
+    """Add the potential of an object and MET to the logits (bin,) of the phi of soft momentum."""
+    _missing_positions(soft, other, sums, space)
+    _add_interpolated(table, _ZERO, space.first, out)
+    _add_interpolated(table, _AFTER_MASS, space.second, out)
 
 
 @compiled
@@ -130,7 +157,7 @@ def add_eta(centres: Any, eta: Any, table: Any, space: Any, out: Any) -> None:
 @compiled
 def half_closed(one: Any, other: Any, separation: Any) -> Any:
     """Half the phi range around ``other`` that ``one`` must keep out of; 0 where there is none."""
-    if one[IS_JET] == 0 and other[IS_JET] == 0:
+    if one[IS_JET] < 0 or (one[IS_JET] == 0 and other[IS_JET] == 0):
         return _NONE
     d_eta = one[ETA] - other[ETA]
     left = separation * separation - d_eta * d_eta
@@ -156,8 +183,8 @@ def phi_logits(objects: Any, first: Any, tables: Any, balance: Any, sums: Any, s
         objects: event after event, shape (object, column).
         first: place of the first object of each object's event, shape (object,).
         tables: of every pair, the earlier objects of each object in order, shape (pair, knot).
-        balance: tables of each object, shape (object, 2 knots).
-        sums: MET and objects so far with and without muons, shape (object, 4).
+        balance: tables of each object, shape (object, 4 knots).
+        sums: of the objects so far that MET sees, and with muons the other way, shape (object, 4).
         separation: of jets.
     """
     n, space, pair = len(objects), buffers(), 0
@@ -165,7 +192,10 @@ def phi_logits(objects: Any, first: Any, tables: Any, balance: Any, sums: Any, s
     for i in range(n):
         add_balance(objects[i, PT], sums[i], balance[i], space, out[i])
         for j in range(first[i], i):
-            add_pair(objects[i], objects[j], tables[pair], space, out[i])
+            if objects[i, IS_JET] < 0:
+                add_missing(objects[i], objects[j], sums[i], tables[pair], space, out[i])
+            else:
+                add_pair(objects[i], objects[j], tables[pair], space, out[i])
             half = half_closed(objects[i], objects[j], separation)
             if half > 0:
                 close_bins(half, objects[j, PHI_AT], open_part[i])
@@ -177,13 +207,17 @@ def phi_logits(objects: Any, first: Any, tables: Any, balance: Any, sums: Any, s
 def phi_gradients(objects: Any, first: Any, sums: Any, grad: Any, n_pairs: Any) -> Any:
     """Gradients of the tables of pairs and of the balance, from those of the potentials (object, bin)."""
     n, space, pair = len(objects), buffers(), 0
-    tables, balance = np.zeros((n_pairs, PAIR_KNOTS), np.float32), np.zeros((n, 2 * BALANCE_KNOTS), np.float32)
+    tables, balance = np.zeros((n_pairs, PAIR_KNOTS), np.float32), np.zeros((n, 4 * BALANCE_KNOTS), np.float32)
     for i in range(n):
         for which in range(2):
             _balance_positions(objects[i, PT], sums[i, 2 * which], sums[i, 2 * which + 1], space)
-            _spread(grad[i], np.uint64(which * BALANCE_KNOTS), space.first, balance[i])
+            _spread(grad[i], np.uint64(2 * which * BALANCE_KNOTS), space.first, balance[i])
+            _spread(grad[i], np.uint64((2 * which + 1) * BALANCE_KNOTS), space.second, balance[i])
         for j in range(first[i], i):
-            _pair_positions(objects[i], objects[j], space)
+            if objects[i, IS_JET] < 0:
+                _missing_positions(objects[i], objects[j], sums[i], space)
+            else:
+                _pair_positions(objects[i], objects[j], space)
             _spread(grad[i], _ZERO, space.first, tables[pair])
             _spread(grad[i], _AFTER_MASS, space.second, tables[pair])
             pair += 1

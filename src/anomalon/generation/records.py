@@ -14,6 +14,7 @@ from anomalon.events import Events
 from anomalon.generation.flatten import EventArrays, Ints
 from anomalon.generation.layout import Acceptance
 from anomalon.generation.multiplicities import MultiplicitySettings
+from anomalon.generation.refine import RefinementSettings
 from anomalon.hashing import Hashes
 
 
@@ -24,6 +25,7 @@ class GeneratorSettings(Settings):
         slots: name of a preset, or slots by kind (b, j, e-, e+, m-, m+, g).
         acceptance: name of a detector, thresholds by class, or null to take what is observed.
         multiplicities: how numbers of objects are modelled.
+        refinement: events are kept as a classifier finds them real; null for none.
         cross_section_pb: of the events as they are stored, for luminosity weights; unknown by default.
         seed: of everything random in the fit.
     """
@@ -31,6 +33,7 @@ class GeneratorSettings(Settings):
     slots: str | dict[str, int] = "default"
     acceptance: str | Acceptance | None = None
     multiplicities: MultiplicitySettings = MultiplicitySettings()
+    refinement: RefinementSettings | None = None
     cross_section_pb: float | None = Field(default=None, gt=0)
     seed: int = Field(default=0, ge=0)
 

@@ -29,8 +29,8 @@ from anomalon.generation.radial import (
     PZ,
 )
 
-BLOCK = 64
-"""Events that are drawn together: their numbers stay in the cache."""
+BLOCK = 512
+"""Events that are drawn together: enough that calls cost nothing, few enough to stay in the cache."""
 _F = np.float32
 
 
@@ -47,6 +47,7 @@ class Layers(NamedTuple):
     balance: Any
     pair_eta: Any
     pair_phi: Any
+    pair_missing: Any
 
 
 class World(NamedTuple):
@@ -55,8 +56,8 @@ class World(NamedTuple):
     Attributes:
         tables, probabilities: quantiles (table, knot) and where they are.
         places: tables of each kind, (kind, 4): pT of a first object, of a later one, eta, mass / pT.
-        pt_min, masses, has_mass, is_jet, is_muon, which: of each kind, shape (kind,); ``which`` is its class. The
-            recoil is the last kind.
+        pt_min, masses, has_mass, is_jet, seen, which: of each kind, shape (kind,): ``seen`` by MET and when muons are
+            taken the other way, shape (kind, 2); ``which`` is the class. Soft momentum is the last kind.
         centres: of the eta bins, shape (class, bin).
         separation: of jets.
         starts: first slot of each kind.
@@ -69,7 +70,7 @@ class World(NamedTuple):
     masses: Any
     has_mass: Any
     is_jet: Any
-    is_muon: Any
+    seen: Any
     which: Any
     centres: Any
     separation: Any
@@ -101,9 +102,9 @@ class Space(NamedTuple):
     pair: Any
 
 
-def space_for(layers: Layers, n_slots: int) -> Space:
-    """Working space for blocks of events."""
-    rows = BLOCK + 4
+def space_for(layers: Layers, n_slots: int, n_events: int) -> Space:
+    """Working space for a block of so many events."""
+    rows = n_events + 4
 
     def floats(*shape: int) -> Any:
         return np.zeros(shape, dtype=np.float32)
@@ -111,53 +112,50 @@ def space_for(layers: Layers, n_slots: int) -> Space:
     element, trunk, shared = layers.element[2].shape[1], layers.trunk[0].shape, layers.shared[0].shape[1]
     channels, head = len(layers.pair_eta), layers.bins[0][0].shape[0]
     return Space(
-        sums=floats(BLOCK, element), inputs=floats(rows, trunk[0]), one=floats(rows, trunk[1]),
+        sums=floats(n_events, element), inputs=floats(rows, trunk[0]), one=floats(rows, trunk[1]),
         two=floats(rows, trunk[1]), heads=floats(rows, shared), hidden=floats(rows, head), logits=floats(rows, BINS),
-        strength=floats(rows, channels), balance=floats(rows, 2 * BALANCE_KNOTS),
+        strength=floats(rows, channels), balance=floats(rows, 4 * BALANCE_KNOTS),
         element=(floats(rows, layers.element[0].shape[0]), floats(rows, element), floats(rows, element)),
-        partner_row=floats(rows, 2 * channels), objects=floats(BLOCK, n_slots + 1, COLUMNS),
-        partners=floats(BLOCK, n_slots + 1, 2 * channels), kinds=np.zeros((BLOCK, n_slots + 1), np.int64),
-        totals=np.zeros(BLOCK, np.int64), running=floats(BLOCK, 7), table=floats(PAIR_KNOTS),
+        partner_row=floats(rows, 2 * channels), objects=floats(n_events, n_slots + 1, COLUMNS),
+        partners=floats(n_events, n_slots + 1, 2 * channels), kinds=np.zeros((n_events, n_slots + 1), np.int64),
+        totals=np.zeros(n_events, np.int64), running=floats(n_events, 9), table=floats(PAIR_KNOTS),
         bits=np.zeros(BINS, np.int32), open_part=floats(BINS), pair=radial.buffers(),
     )  # fmt: skip
 
 
-_RUN_PX, _RUN_PY, _RUN_NX, _RUN_NY, _RUN_PZ, _RUN_E, _RUN_HT = range(7)
-"""Running sums of an event: transverse momentum with and without muons, pz, energy, HT."""
+_RUN_PX, _RUN_PY, _RUN_PZ, _RUN_E, _RUN_HT = range(4, 9)
+"""Running sums of an event: transverse momentum that MET sees, the same with muons the other way (x, y, x, y), and
+momentum, energy and HT of all."""
 
 
-@compiled
-def draw_block(asked: Any, layers: Any, world: Any, space: Any, out: Any) -> None:
-    """Draw up to ``BLOCK`` events.
+def draw_block(asked: Any, layers: Layers, world: World, space: Space, out: Any) -> None:
+    """Draw up to ``BLOCK`` events. The loop over steps is not compiled: that would take most of the time to compile.
 
     Args:
         asked: counts (event, kind), context (event, input), keys (event,).
         layers: weights.
         world: what else is known.
         space: working space of the thread.
-        out: recoil (event, 2) in the frame of the first object, momentum (event, 4) of the objects with and without
-            muons, objects (event, slot, 4) and whether it worked (event,), filled.
+        out: MET (event, 2) in the frame of the first object, objects (event, slot, 4) and whether it worked (event,),
+            filled.
     """
     n = len(asked[2])
     _begin(asked, space, out)
-    most = 0
-    for e in range(n):
-        most = max(most, space.totals[e])
-    active = np.empty(n, np.int64)
-    for step in range(most):
-        rows = 0
-        for e in range(n):
-            if space.totals[e] > step:
-                active[rows] = e
-                rows += 1
-        _step(asked, layers, world, space, out, (active, rows, step))
-    for e in range(n):
-        out[1][e] = space.running[e, :4]
+    totals = space.totals[:n]
+    for step in range(int(totals.max(initial=0))):
+        active = np.flatnonzero(totals > step)
+        now = active, len(active), step
+        _trunk(asked, layers, space, now)
+        draw_pt(asked, layers, world, space, now)
+        draw_mass(asked, layers, world, space, now)
+        draw_eta(asked, layers, world, space, now)
+        draw_phi(asked, layers, world, space, now)
+        _finish(layers, world, space, out, now)
 
 
 @compiled
 def _begin(asked: Any, space: Any, out: Any) -> None:
-    """Lay out the kinds of every event's objects, the recoil last."""
+    """Lay out the kinds of every event's objects, soft momentum last."""
     counts, _, keys = asked
     n_kinds = counts.shape[1]
     space.sums[:] = 0
@@ -170,12 +168,12 @@ def _begin(asked: Any, space: Any, out: Any) -> None:
                 place += 1
         space.kinds[e, place] = n_kinds
         space.totals[e] = place + 1
-        out[3][e] = True
+        out[2][e] = True
 
 
 @compiled
-def _step(asked: Any, layers: Any, world: Any, space: Any, out: Any, now: Any) -> None:
-    """Draw the next object of every event that has one."""
+def _trunk(asked: Any, layers: Any, space: Any, now: Any) -> None:
+    """From what is known of an event to what all heads share."""
     active, rows, step = now
     for r in range(rows):
         _state(asked, space, r, active[r], step)
@@ -185,13 +183,6 @@ def _step(asked: Any, layers: Any, world: Any, space: Any, out: Any, now: Any) -
     dense(space.one, w2, b2, space.two, rows)
     hard_swish(space.two, rows)
     dense(space.two, layers.shared[0], layers.shared[1], space.heads, rows)
-    draw_pt(asked, layers, world, space, now)
-    draw_mass(asked, layers, world, space, now)
-    draw_eta(asked, layers, world, space, now)
-    draw_phi(asked, layers, world, space, now)
-    for r in range(rows):
-        _finish(world, space, active[r], step, out)
-    _embed(layers, space, now)
 
 
 @compiled
@@ -257,24 +248,33 @@ def _visible(run: Any, out: Any) -> None:
 
 
 @compiled
-def _finish(world: Any, space: Any, e: Any, step: Any, out: Any) -> None:
+def _finish(layers: Any, world: Any, space: Any, out: Any, now: Any) -> None:
+    """Complete the new objects, hand them out, and add them to what is known of their events."""
+    active, rows, step = now
+    for r in range(rows):
+        _complete(world, space, active[r], step, out)
+    _embed(layers, space, now)
+
+
+@compiled
+def _complete(world: Any, space: Any, e: Any, step: Any, out: Any) -> None:
     """Complete an object, add it to the sums of its event and hand it out."""
     item, run, kind = space.objects[e, step], space.running[e], space.kinds[e, step]
     item[PX], item[PY] = item[PT] * _F(math.cos(item[PHI_AT])), item[PT] * _F(math.sin(item[PHI_AT]))
     if item[PHI_AT] > FAR:
-        out[3][e] = False
+        out[2][e] = False
     if kind == len(world.which) - 1:
-        out[0][e, 0], out[0][e, 1] = item[PX], item[PY]
+        out[0][e, 0], out[0][e, 1] = -run[0] - item[PX], -run[1] - item[PY]
         return
-    muon = world.is_muon[kind]
+    for k in range(2):
+        run[2 * k] += item[PX] * world.seen[kind, k]
+        run[2 * k + 1] += item[PY] * world.seen[kind, k]
     run[_RUN_PX] += item[PX]
     run[_RUN_PY] += item[PY]
-    run[_RUN_NX] += item[PX] * (_F(1) - muon)
-    run[_RUN_NY] += item[PY] * (_F(1) - muon)
     run[_RUN_PZ] += item[PZ]
     run[_RUN_E] += item[ENERGY]
     run[_RUN_HT] += item[PT]
-    made = out[2][e, world.starts[kind] + _place_in_kind(space, e, step)]
+    made = out[1][e, world.starts[kind] + _place_in_kind(space, e, step)]
     made[0], made[1], made[2], made[3] = item[PT], item[ETA], item[PHI_AT], item[MASS]
 
 
