@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from anomalon.errors import ConfigError
+from anomalon.errors import ConfigError, OutputExistsError
 from anomalon.pipeline.configuration import SearchConfig
 from anomalon.pipeline.search import RunOptions, run_search
 from anomalon.search.results import SearchResults
+from anomalon.search.workspace import pyhf_model
 
 Finished = tuple[Path, SearchResults]
 
@@ -115,3 +117,65 @@ def test_a_mistake_in_the_settings_is_one_line(
 ) -> None:
     with pytest.raises(ConfigError, match=message):
         SearchConfig.parse(make_config(statistics=statistics))
+
+
+def test_the_workspace_of_a_blinded_search_is_valid_and_holds_no_data(finished: Finished) -> None:
+    pytest.importorskip("pyhf", reason="needs the extra stats")
+    output, results = finished
+    specification = json.loads((output / "workspaces" / "signal.json").read_text(encoding="utf-8"))
+    model, _ = pyhf_model(specification)
+    assert np.isfinite(model.expected_data(model.config.suggested_init())).all()
+    assert specification["measurements"][0]["name"].startswith("blinded")
+    background = [
+        np.sum([s["data"] for s in c["samples"] if all(m["type"] != "normfactor" for m in s["modifiers"])], axis=0)
+        for c in specification["channels"]
+    ]
+    assert np.allclose(np.concatenate(background), np.concatenate([o["data"] for o in specification["observations"]]))
+    found = results.statistics.inference[0]
+    assert found.limits.blinded
+    assert found.limits.observed is found.discovery.observed is None
+
+
+def test_limits_are_expected_with_their_bands_and_stand_beside_those_without_the_score(finished: Finished) -> None:
+    _, results = finished
+    for found in results.statistics.inference:
+        band = found.limits.expected
+        assert band.minus_2 < band.minus_1 < band.median < band.plus_1 < band.plus_2
+        assert found.improvement == pytest.approx(found.alone.expected.median / band.median)
+    assert {one.name for one in results.statistics.systematics} >= {"luminosity", "cross-section-soft"}
+
+
+def test_a_blinded_search_does_not_hunt_in_data(finished: Finished) -> None:
+    _, results = finished
+    assert {hunt.observed for hunt in results.statistics.bumps} <= {"expected"}
+
+
+def test_a_submission_to_hepdata_is_in_the_run(finished: Finished) -> None:
+    pytest.importorskip("hepdata_lib", reason="needs the extra stats")
+    output, _ = finished
+    with tarfile.open(output / "hepdata" / "submission.tar.gz") as archive:
+        names = archive.getnames()
+        submission = archive.extractfile("submission.yaml").read().decode()
+    assert "signal.json" in names
+    assert "Blinded" in submission
+
+
+@pytest.mark.slow
+def test_validation_trains_again_and_draws_experiments(
+    make_config: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    config = make_config(
+        detectors=[{"kind": "isolation-forest"}],
+        supervised=None,
+        statistics={"validation": {"seeds": 2, "pseudo_experiments": 50, "injections": [3.0]}, "decorrelate": "m_3l"},
+    )
+    search = SearchConfig.parse(config)
+    found = run_search(search, tmp_path / "run", RunOptions(validate=True, figures=False)).validation
+    assert found.stability.seeds == (3, 4)
+    assert found.stability.rank_correlation > 0.5
+    assert {b.what.split(",")[0].split(" in ")[0] for b in found.background_only} == {"likelihood", "bump hunt"}
+    assert len(found.injections) == 1
+    with pytest.raises(OutputExistsError):
+        run_search(search, tmp_path / "run", RunOptions(validate=True))
+    again = run_search(search, tmp_path / "run", RunOptions(validate=True, resume=True))
+    assert again.validation == found

@@ -273,3 +273,16 @@ def test_a_fit_that_does_not_converge_names_the_parameter(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "iminuit", None)
     with pytest.raises(FitError, match=r"does not converge: \S.* is still .* standard deviations"):
         fit(likelihood, data, start=likelihood.start(len(data), mu=1.0))
+
+
+def test_few_simulated_signal_events_give_no_limit_and_say_so_instead_of_failing():
+    """Their own error allows that there is no signal at all, at any strength: the curve of q saturates."""
+    b = Template("b", "background", np.array([4975.0, 889.0, 556.0]), np.array([903.0, 180.0, 145.0]))
+    s = Template("s", "signal", np.array([3.7, 0.9, 6.5]), np.array([1.85, 0.92, 2.44]))
+    found = limits(make_workspace([Channel("R1", "MET", np.array([0.0, 1.0, 2.0, 3.0]), (b, s))], "s"))
+    assert found.expected.plus_2 is None
+    assert found.expected.median is not None
+    alone = Template("s", "signal", np.array([0.0, 0.0, 6.5]), np.array([0.0, 0.0, 6.5]))
+    nothing = limits(make_workspace([Channel("R1", "MET", np.array([0.0, 1.0, 2.0, 3.0]), (b, alone))], "s"))
+    assert nothing.expected.median is None
+    assert "no limit below" in nothing.sentence

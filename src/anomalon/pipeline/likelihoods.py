@@ -23,9 +23,6 @@ from anomalon.search.results import Blinding
 from anomalon.search.templates import Channel
 from anomalon.search.workspace import Workspace, describe_workspace
 
-FARTHEST = 1e4
-"""Limits are looked for up to so many times the error of the signal strength."""
-
 
 @dataclass(frozen=True)
 class Likelihoods:
@@ -129,7 +126,7 @@ def _inference(signal: str, workspace: Workspace, alone: Workspace, search: Sear
 
 def _limits(model: Likelihood, search: SearchConfig) -> Limits:
     """Limits by asymptotic formulas, or by pseudo-experiments where these fail and the search asks for it."""
-    settings = LimitSettings(maximum=FARTHEST * model.scale, seed=search.seed)
+    settings = LimitSettings(seed=search.seed)
     found = limits(model, settings)
     toys = search.statistics.toys
     return limits(model, settings.model_copy(update={"toys": toys})) if found.warnings and toys else found

@@ -37,6 +37,8 @@ Mask = npt.NDArray[np.bool_]
 
 EVERYTHING = Region("all", 0.0, -np.inf)
 """No cut on the score: the plain cut on the variable alone."""
+_EVENTS_PER_NODE = 50
+"""Validation events per bin of the mass that is taken out of a score, at most 20 bins."""
 
 
 @dataclass(frozen=True)
@@ -181,8 +183,9 @@ def _decorrelations(search: SearchConfig, parts: Parts, scores: Scores) -> dict[
     if search.statistics.decorrelate is None:
         return {}
     mass, where = column(parts, search.statistics.decorrelate), parts.where("background", VALIDATION)
+    bins = int(np.clip(np.isfinite(mass[where]).sum() // _EVENTS_PER_NODE, 1, 20))
     return {
-        name: Decorrelation.fit(mass[where], values[where], weight=parts.table.weight[where])
+        name: Decorrelation.fit(mass[where], values[where], weight=parts.table.weight[where], bins=bins)
         for name, values in scores.by_detector.items()
         if name != MET_ALONE
     }

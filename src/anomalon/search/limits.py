@@ -37,6 +37,7 @@ CARRIES = 2.0 / 3.0
 """Those bins are the best ones that together have this part of the information on the signal."""
 SMALLEST_P = 1e-300
 _SCAN = 25
+_FARTHEST = 1e4
 
 
 class LimitSettings(Settings):
@@ -47,14 +48,24 @@ class LimitSettings(Settings):
         method: CLs, or CLs+b, which covers exactly but excludes signals that one is not sensitive to.
         toys: pseudo-experiments per hypothesis; 0 for asymptotic formulas.
         seed: of the pseudo-experiments.
-        maximum: signal strength up to which a limit is looked for.
+        maximum: signal strength up to which a limit is looked for; None goes to 10,000 times its likely error. With few
+            simulated signal events there may be none: their own statistical error allows that there is no signal.
     """
 
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
     method: Method = "CLs"
     toys: int = Field(default=0, ge=0)
     seed: int = 0
-    maximum: float = Field(default=1e12, gt=0)
+    maximum: float | None = Field(default=None, gt=0)
+
+    def within(self, scale: float) -> LimitSettings:
+        """The same with a maximum, given the likely error of the signal strength."""
+        return self if self.maximum is not None else self.model_copy(update={"maximum": _FARTHEST * scale})
+
+    @property
+    def farthest(self) -> float:
+        """The maximum, as a number."""
+        return np.inf if self.maximum is None else self.maximum
 
 
 class Band(Settings):
@@ -151,6 +162,7 @@ def limits(workspace: Mapping[str, Any] | Likelihood, settings: LimitSettings | 
     """
     settings = settings or LimitSettings()
     likelihood = workspace if isinstance(workspace, Likelihood) else read_likelihood(workspace)
+    settings = settings.within(likelihood.scale)
     if not likelihood.signal.any():
         return _no_limits(likelihood, settings)
     if settings.toys:
@@ -173,7 +185,7 @@ def asymptotic_limits(likelihood: Likelihood, settings: LimitSettings) -> Limits
             lambda mu: -log_p(*curves, mu, settings.method),
             target,
             start=start,
-            maximum=settings.maximum,
+            maximum=settings.farthest,
         )
     return Limits(
         method=settings.method,
@@ -199,7 +211,7 @@ def _background_curve(likelihood: Likelihood) -> Curve:
 
 def _band(asimov: Curve, settings: LimitSettings) -> Band:
     targets = band_targets(settings.method, settings.confidence)
-    found = invert(asimov.roots, targets, start=asimov.likelihood.scale, maximum=settings.maximum)
+    found = invert(asimov.roots, targets, start=asimov.likelihood.scale, maximum=settings.farthest)
     return Band(**dict(zip(Band.model_fields, found, strict=True)))
 
 
@@ -275,7 +287,7 @@ def sentence(band: Band, observed: float | None, blinded: bool, settings: LimitS
 
 def _bound(value: float | None, settings: LimitSettings) -> str:
     if value is None:
-        return f"no limit below {settings.maximum:g}"
+        return f"no limit below {settings.farthest:g}"
     return f"mu < {value:.3g}" if value else "every signal strength is excluded, for there are too few events"
 
 

@@ -151,8 +151,8 @@ class _Series:
         """Compute the points, more on both sides until every curve crosses the level of the limit, and those places."""
         alpha = 1.0 - self._settings.confidence
         self.add(mu)
-        while self.p[-1].max() >= alpha and self.mu[-1] < self._settings.maximum:
-            self.add([min(self.mu[-1] * _GROWTH, self._settings.maximum)])
+        while self.p[-1].max() >= alpha and self.mu[-1] < self._settings.farthest:
+            self.add([min(self.mu[-1] * _GROWTH, self._settings.farthest)])
         while self.p[0].min() <= alpha and self.mu[0] > 1e-3 * mu[0]:
             self.add([self.mu[0] / _GROWTH])
         for limit in self.limits():
