@@ -13,6 +13,7 @@ from anomalon.search.fits import fit
 from anomalon.search.likelihood import read_likelihood
 from anomalon.search.limits import LimitSettings, discovery, limits
 from anomalon.search.pulls import impacts, pulls
+from anomalon.search.templates import Channel, Template
 from anomalon.search.workspace import make_workspace, pyhf_model
 from tests.search.counting import counting, counting_workspace, falling, falling_likelihood
 
