@@ -14,10 +14,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from anomalon.errors import ConfigError, OutputExistsError
+from anomalon.events import Sample
 from anomalon.pipeline.configuration import SearchConfig
 from anomalon.pipeline.search import RunOptions, run_search
 from anomalon.search.results import SearchResults
 from anomalon.search.workspace import pyhf_model
+from tests.pipeline.conftest import trilepton_rows, write_store
 
 Finished = tuple[Path, SearchResults]
 
@@ -179,3 +181,27 @@ def test_validation_trains_again_and_draws_experiments(
         run_search(search, tmp_path / "run", RunOptions(validate=True))
     again = run_search(search, tmp_path / "run", RunOptions(validate=True, resume=True))
     assert again.validation == found
+
+
+def test_negative_weights_are_summed_exactly_and_no_limit_is_lost(
+    make_config: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    """Three in ten weights are negative, as from a generator beyond leading order."""
+    rows = [row | {"gen_weight": -1.0 if i % 10 < 3 else 1.0} for i, row in enumerate(trilepton_rows(1500, 8))]
+    sample = Sample(name="signed", process="signed", cross_section_pb=0.5, sum_gen_weights=600.0, n_generated=1500)
+    config = make_config(detectors=[{"kind": "isolation-forest"}], supervised=None)
+    config["samples"][0] |= {"name": "signed", "files": [str(write_store(tmp_path / "signed", rows, sample))]}
+    results = run_search(SearchConfig.parse(config), tmp_path / "run", RunOptions(figures=False))
+    table = pq.read_table(tmp_path / "run" / "scores.parquet").to_pydict()
+    name, split, weight = (np.asarray(table[k]) for k in ("sample", "split", "weight"))
+    score = np.asarray(table["isolation-forest" if "isolation-forest" in table else "score"], dtype=float)
+    own = name == "signed"
+    scale = own.sum() / (own & (split == "test")).sum()
+    for region in results.statistics.regions:
+        inside = scale * weight[own & (split == "test") & (score > region.threshold)]
+        found = next(y for y in region.yields if y.sample == "signed")
+        assert found.value == pytest.approx(inside.sum(), rel=1e-6)
+        assert found.error == pytest.approx(np.sqrt((inside**2).sum()), rel=1e-6)
+    limit = results.statistics.inference[0].limits.expected.median
+    assert limit is not None
+    assert np.isfinite(limit)
