@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pyBumpHunter
 
-from anomalon.search.bump_hunt import BumpHuntSettings, bump_hunt
+from anomalon.bumps.hunt import BumpHuntSettings, bump_hunt
 
 BINS, NARROWEST, WIDEST = 60, 2, 12
 TOYS = 10_000

@@ -21,9 +21,9 @@ import numpy as np
 import pyhf
 from threadpoolctl import threadpool_limits
 
-from anomalon.search.limits import Limits, limits
-from anomalon.search.templates import Channel, Template
-from anomalon.search.workspace import make_workspace
+from anomalon.likelihood.limits import Limits, limits
+from anomalon.likelihood.templates import Channel, Template
+from anomalon.likelihood.workspace import make_workspace
 
 ROUNDS = 15
 CHANNELS, BINS, BACKGROUNDS, SYSTEMATICS = 3, 10, 10, 15

@@ -13,12 +13,12 @@ from typing import Literal
 import numpy as np
 from scipy.stats import binom, kstest, norm
 
-from anomalon.search.asymptotics import at, best, discovery_statistic, log_tails, upper_statistic
-from anomalon.search.likelihood import Data, Floats, Likelihood, read_likelihood
-from anomalon.search.limits import LimitSettings, discovery, limits
-from anomalon.search.templates import Channel, Template
-from anomalon.search.toys import draw, nominal
-from anomalon.search.workspace import make_workspace
+from anomalon.likelihood.asymptotics import at, best, discovery_statistic, log_tails, upper_statistic
+from anomalon.likelihood.limits import LimitSettings, discovery, limits
+from anomalon.likelihood.model import Data, Floats, Likelihood, read_likelihood
+from anomalon.likelihood.templates import Channel, Template
+from anomalon.likelihood.toys import draw, nominal
+from anomalon.likelihood.workspace import make_workspace
 
 BINS = 6
 

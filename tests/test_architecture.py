@@ -40,7 +40,7 @@ ORDER = """
     training
     models
     metrics
-    generation style
+    generation style likelihood bumps
     search
     report
     pipeline
@@ -174,7 +174,7 @@ BREAKS = {
     "torch.load": ("models/flow.py", "torch.load(path)", "calls torch.load"),
     "eval": ("selection/cuts.py", "eval(text)", "calls eval"),
     "numpy's pickle": ("store.py", "np.load(path, allow_pickle=True)", "allows pickle"),
-    "print": ("search/limits.py", "print(1)", "prints; only cli may"),
+    "print": ("likelihood/limits.py", "print(1)", "prints; only cli may"),
     "three folders": ("models/deep/flow/a.py", "", "more than two folders deep"),
     "a drawer": ("models/utils.py", "", "'utils' names a drawer"),
     "a private drawer": ("models/_helpers.py", "", "'helpers' names a drawer"),

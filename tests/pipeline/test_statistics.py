@@ -15,10 +15,10 @@ import pytest
 
 from anomalon.errors import ConfigError, OutputExistsError
 from anomalon.events import Sample
+from anomalon.likelihood.workspace import pyhf_model
 from anomalon.pipeline.configuration import SearchConfig
 from anomalon.pipeline.search import RunOptions, run_search
 from anomalon.search.results import SearchResults
-from anomalon.search.workspace import pyhf_model
 from tests.pipeline.conftest import trilepton_rows, write_store
 
 Finished = tuple[Path, SearchResults]

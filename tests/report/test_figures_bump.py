@@ -7,12 +7,12 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.patches import Polygon, Rectangle, StepPatch
 
+from anomalon.bumps.hunt import BumpHuntSettings, bin_significances, bump_hunt
+from anomalon.bumps.records import BumpHuntResult
+from anomalon.bumps.sideband_hunt import bump_hunt_sidebands
+from anomalon.bumps.sidebands import SidebandSettings
 from anomalon.report.figures_bump import bump_figure
 from anomalon.report.style import Heading, to_png
-from anomalon.search.bump_hunt import BumpHuntSettings, bin_significances, bump_hunt
-from anomalon.search.bump_records import BumpHuntResult
-from anomalon.search.sideband_hunt import bump_hunt_sidebands
-from anomalon.search.sidebands import SidebandSettings
 
 EDGES = np.linspace(100.0, 300.0, 21)
 BACKGROUND = 400 * np.exp(-(EDGES[:-1] - 100) / 40) + 2

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from anomalon.search.asymptotics import best, discovery_statistic
-from anomalon.search.bump_records import BumpHuntSettings
+from anomalon.bumps.records import BumpHuntSettings
+from anomalon.bumps.windows import Hypothesis
+from anomalon.likelihood.asymptotics import best, discovery_statistic
+from anomalon.likelihood.limits import discovery
+from anomalon.likelihood.model import read_likelihood
+from anomalon.likelihood.templates import Channel, Template
+from anomalon.likelihood.workspace import make_workspace
 from anomalon.search.experiments import background_only, check_likelihood, hunt_p_values, strength_of
-from anomalon.search.likelihood import read_likelihood
-from anomalon.search.limits import discovery
-from anomalon.search.templates import Channel, Template
-from anomalon.search.windows import Hypothesis
-from anomalon.search.workspace import make_workspace
 
 pyhf = pytest.importorskip("pyhf", reason="needs the extra stats")
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from anomalon.errors import ConfigError, UnknownNameError
+from anomalon.likelihood.templates import Channel, Template
 from anomalon.search.systematics import (
     Expected,
     Shift,
@@ -21,7 +22,6 @@ from anomalon.search.systematics import (
     impact_table,
     shape_p,
 )
-from anomalon.search.templates import Channel, Template
 
 ROLES = {"wz": "background", "ttbar": "background", "wprime": "signal", "collisions": "data"}
 yields = hnp.arrays(np.float64, 4, elements=st.floats(0.0, 1e3))

@@ -9,14 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from anomalon.batches import TEST, VALIDATION
+from anomalon.bumps.hunt import bump_hunt_over
+from anomalon.bumps.records import BumpHuntSettings
+from anomalon.bumps.windows import Hypothesis
 from anomalon.errors import EmptySelectionError
 from anomalon.pipeline.regions import EVERYTHING, Regions, column
-from anomalon.search.bump_hunt import bump_hunt_over
-from anomalon.search.bump_records import BumpHuntSettings
 from anomalon.search.inference import MassHunt
 from anomalon.search.regions import locate, slices, spectrum_edges
 from anomalon.search.results import Blinding
-from anomalon.search.windows import Hypothesis
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]

@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from anomalon.batches import TEST, VALIDATION
+from anomalon.likelihood.templates import Channel, Template
 from anomalon.pipeline.evaluate import Scores
 from anomalon.pipeline.parts import Parts
 from anomalon.pipeline.regions import EVERYTHING, Regions
 from anomalon.search.regions import Region, bin_edges, locate, slices
 from anomalon.search.results import Blinding
-from anomalon.search.templates import Channel, Template
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

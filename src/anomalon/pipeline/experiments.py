@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from anomalon.bumps.records import BumpHuntSettings
 from anomalon.errors import EmptySelectionError
+from anomalon.likelihood.model import read_likelihood
 from anomalon.pipeline.bumps import Spectra
 from anomalon.pipeline.stability import Refit, stability
 from anomalon.pipeline.statistics import Stated
-from anomalon.search.bump_records import BumpHuntSettings
 from anomalon.search.experiments import (
     BackgroundOnly,
     Injection,
@@ -17,7 +18,6 @@ from anomalon.search.experiments import (
     check_likelihood,
     hunt_p_values,
 )
-from anomalon.search.likelihood import read_likelihood
 
 TOYS = 1000
 """Of every hunt in a background-only experiment."""

@@ -7,21 +7,21 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from anomalon.bumps.decorrelation import Decorrelation
 from anomalon.errors import ConfigError, FitError, InvalidEventsError
 from anomalon.features import Features
+from anomalon.likelihood.limits import Limits, LimitSettings, discovery, limits
+from anomalon.likelihood.model import Likelihood, read_likelihood
+from anomalon.likelihood.pulls import impacts, pulls
+from anomalon.likelihood.templates import Channel
+from anomalon.likelihood.workspace import Workspace, describe_workspace
 from anomalon.pipeline.channels import Binning, binning, fill_channels
 from anomalon.pipeline.configuration import SearchConfig
 from anomalon.pipeline.regions import Regions
 from anomalon.pipeline.variations import Floats, Ints, Varying
-from anomalon.search.decorrelation import Decorrelation
 from anomalon.search.evaluation import MET_ALONE
 from anomalon.search.inference import SignalInference
-from anomalon.search.likelihood import Likelihood, read_likelihood
-from anomalon.search.limits import Limits, LimitSettings, discovery, limits
-from anomalon.search.pulls import impacts, pulls
 from anomalon.search.results import Blinding
-from anomalon.search.templates import Channel
-from anomalon.search.workspace import Workspace, describe_workspace
 
 
 @dataclass(frozen=True)

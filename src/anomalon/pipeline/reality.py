@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from anomalon.batches import TEST, VALIDATION
+from anomalon.bumps.sculpting import SculptingSettings, sculpting
 from anomalon.errors import EmptySelectionError
 from anomalon.pipeline.evaluate import scored
 from anomalon.pipeline.regions import Regions, column
 from anomalon.search.inference import MassSculpting
-from anomalon.search.sculpting import SculptingSettings, sculpting
 from anomalon.search.threshold import Scored, fix_threshold
 
 REJECTIONS = (0.5, 0.9, 0.99)

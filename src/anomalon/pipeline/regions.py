@@ -9,16 +9,16 @@ import numpy as np
 import numpy.typing as npt
 
 from anomalon.batches import TEST, VALIDATION
+from anomalon.bumps.decorrelation import Decorrelation
 from anomalon.errors import EmptySelectionError
 from anomalon.features.labels import label
 from anomalon.metrics import effective_number
+from anomalon.metrics.estimate import Estimate
 from anomalon.pipeline.configuration import SearchConfig
 from anomalon.pipeline.evaluate import Scores, scored, signal_names
 from anomalon.pipeline.parts import Parts
 from anomalon.pipeline.summaries import TITLES
 from anomalon.search.cut_scan import Scan, Weighted, cut_points, scan, significance_interval
-from anomalon.search.decorrelation import Decorrelation
-from anomalon.search.estimate import Estimate
 from anomalon.search.evaluation import MET_ALONE
 from anomalon.search.gain import Sides, gains
 from anomalon.search.regions import Region, nested_regions, with_enough

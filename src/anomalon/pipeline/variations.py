@@ -22,6 +22,7 @@ from anomalon.distortions import Distortion, End, distort, required_fields
 from anomalon.events import Events
 from anomalon.features import Features
 from anomalon.hashing import Hashes, hash_events, splitmix64
+from anomalon.likelihood.templates import Template
 from anomalon.models.detector import Detector
 from anomalon.pipeline.cache import StageCache, code_digest
 from anomalon.pipeline.compatible import only_sample
@@ -33,7 +34,6 @@ from anomalon.pipeline.sample_configuration import SampleConfig
 from anomalon.pipeline.samples import CHUNK, SELECT_CODE, obtain
 from anomalon.pipeline.table import Table, is_normalised, luminosity_for
 from anomalon.search.systematics import Expected, Shift, SystematicsSettings, fill
-from anomalon.search.templates import Template
 from anomalon.selection import apply
 from anomalon.store import Store
 from anomalon.streaming import ROWS

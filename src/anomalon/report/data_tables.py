@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from anomalon.metrics.estimate import Estimate
 from anomalon.report import numbers
-from anomalon.search.estimate import Estimate
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from anomalon.bumps.hunt import bin_significances
+from anomalon.bumps.records import BumpHuntResult
 from anomalon.report.figures_compare import BAND, garwood
 from anomalon.report.records import Floats
 from anomalon.report.style import (
@@ -21,8 +23,6 @@ from anomalon.report.style import (
     note_in_legend,
     write_heading,
 )
-from anomalon.search.bump_hunt import bin_significances
-from anomalon.search.bump_records import BumpHuntResult
 
 _WINDOW = SIGNAL_COLOURS[4]
 _FILL = BACKGROUND_COLOURS[0]

@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from anomalon.likelihood.pulls import Impacts
 from anomalon.report.style import INK, MUTED, Heading, drawing, new_panels, room_for_names, write_heading
 from anomalon.search.inference import SignalInference
-from anomalon.search.pulls import Impacts
 
 ONE_SIGMA, TWO_SIGMA = "#85d1fb", "#ffdf7f"
 """Colours of the 68 % and 95 % bands, those that CMS recommends since 2024."""

@@ -12,13 +12,13 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from anomalon.metrics.estimate import Estimate
 from anomalon.report import numbers, sections
 from anomalon.report.data_tables import Cell, Quantity, text_of
 from anomalon.report.names import named, process_names, typeset
 from anomalon.report.records import FigureEntry
 from anomalon.report.statistics_tables import statistics_tables
 from anomalon.report.style import to_png
-from anomalon.search.estimate import Estimate
 from anomalon.search.results import SearchResults
 
 

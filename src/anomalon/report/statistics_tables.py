@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from anomalon.bumps.sculpting import SculptingPoint
 from anomalon.features.labels import label
 from anomalon.report.data_tables import Cell, DataTable, Quantity
 from anomalon.report.names import typeset
@@ -11,7 +12,6 @@ from anomalon.report.tables import signal_title
 from anomalon.search.evaluation import MET_ALONE
 from anomalon.search.inference import MassHunt, SignalInference
 from anomalon.search.results import SearchResults
-from anomalon.search.sculpting import SculptingPoint
 from anomalon.search.statistics import RegionSignificance, RegionSummary, Statistics
 from anomalon.search.systematics import RegionImpact
 

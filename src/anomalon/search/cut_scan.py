@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from anomalon.search.estimate import Estimate
+from anomalon.metrics.estimate import Estimate
 from anomalon.search.significance import asimov_significance, simple_significance
 
 Floats = npt.NDArray[np.float64]

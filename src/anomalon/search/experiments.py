@@ -8,15 +8,15 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import kstest, norm
 
+from anomalon.bumps.hunt import bump_hunt_over
+from anomalon.bumps.records import BumpHuntSettings
+from anomalon.bumps.windows import Hypothesis
 from anomalon.config import Settings
-from anomalon.search.asymptotics import best, discovery_statistic
-from anomalon.search.bump_hunt import bump_hunt_over
-from anomalon.search.bump_records import BumpHuntSettings
-from anomalon.search.likelihood import Likelihood
-from anomalon.search.limits import Discovery
+from anomalon.likelihood.asymptotics import best, discovery_statistic
+from anomalon.likelihood.limits import Discovery
+from anomalon.likelihood.model import Likelihood
+from anomalon.likelihood.toys import draw, nominal
 from anomalon.search.stability import SeedStability
-from anomalon.search.toys import draw, nominal
-from anomalon.search.windows import Hypothesis
 
 Floats = npt.NDArray[np.float64]
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from anomalon.metrics.estimate import Estimate
 from anomalon.metrics.ordered import monotone
-from anomalon.search.estimate import Estimate
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]

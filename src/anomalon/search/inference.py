@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
+from anomalon.bumps.records import BumpHuntResult
+from anomalon.bumps.sculpting import Sculpting
 from anomalon.config import Settings
-from anomalon.search.bump_records import BumpHuntResult
-from anomalon.search.limits import Discovery, Limits
-from anomalon.search.pulls import Impacts, Pulls
-from anomalon.search.sculpting import Sculpting
+from anomalon.likelihood.limits import Discovery, Limits
+from anomalon.likelihood.pulls import Impacts, Pulls
 
 
 class SignalInference(Settings):

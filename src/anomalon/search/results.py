@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from anomalon.config import Settings
-from anomalon.search.estimate import Estimate as Estimate  # noqa: PLC0414 - part of the records
-from anomalon.search.estimate import Role as Role  # noqa: PLC0414
+from anomalon.metrics.estimate import Estimate as Estimate  # noqa: PLC0414 - part of the records
+from anomalon.metrics.estimate import Role as Role  # noqa: PLC0414
 from anomalon.search.experiments import Validation
 from anomalon.search.statistics import Statistics
 

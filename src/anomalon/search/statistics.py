@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from anomalon.config import Settings
-from anomalon.search.estimate import Estimate, Role
+from anomalon.metrics.estimate import Estimate, Role
 from anomalon.search.inference import MassHunt, MassSculpting, SignalInference
 from anomalon.search.systematics import SystematicImpact
 

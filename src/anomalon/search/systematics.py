@@ -22,8 +22,8 @@ from scipy.stats import chi2
 from anomalon.config import Settings
 from anomalon.distortions import End, Variations
 from anomalon.errors import ConfigError, UnknownNameError, suggest
+from anomalon.likelihood.templates import Channel, Template
 from anomalon.search.results import Role
-from anomalon.search.templates import Channel, Template
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 
 from anomalon.config import Settings
-from anomalon.search.asymptotics import at
-from anomalon.search.expectation import SIGNAL
-from anomalon.search.fits import Fit, fit, hold
-from anomalon.search.likelihood import LEAST_GAMMA, Data, Floats, Likelihood, read_likelihood
-from anomalon.search.limits import observed_data
+from anomalon.likelihood.asymptotics import at
+from anomalon.likelihood.expectation import SIGNAL
+from anomalon.likelihood.fits import Fit, fit, hold
+from anomalon.likelihood.limits import observed_data
+from anomalon.likelihood.model import LEAST_GAMMA, Data, Floats, Likelihood, read_likelihood
 
 _STEP = 1e-3
 """Of the derivatives of gammas, in errors of a parameter."""

@@ -2,7 +2,7 @@
 
 HistFactory models made of normalisation and shape variations and of statistical errors of the templates: in each bin
 
-    nu = gamma_b t_b(alpha) + gamma_s mu t_s(alpha), with t of :mod:`~anomalon.search.expectation`.
+    nu = gamma_b t_b(alpha) + gamma_s mu t_s(alpha), with t of :mod:`~anomalon.likelihood.expectation`.
 
 Data are counts and auxiliary measurements: Poisson(n | nu) prod N(a | alpha, 1) prod N(c | gamma, delta). Ref: Cranmer
 et al., CERN-OPEN-2012-016, sections 4.1 and 5. pyhf evaluates the same function; here it is written for batches.
@@ -28,7 +28,7 @@ import numpy as np
 import numpy.typing as npt
 
 from anomalon.errors import ConfigError
-from anomalon.search.expectation import BACKGROUND, SIGNAL, Expectation
+from anomalon.likelihood.expectation import BACKGROUND, SIGNAL, Expectation
 
 Floats = npt.NDArray[np.float64]
 
@@ -207,7 +207,7 @@ def _deviance(n: Floats, nu: Floats) -> Floats:
 
 
 def read_likelihood(workspace: Mapping[str, Any]) -> Likelihood:
-    """The likelihood of a workspace of :func:`~anomalon.search.workspace.make_workspace`.
+    """The likelihood of a workspace of :func:`~anomalon.likelihood.workspace.make_workspace`.
 
     Raises:
         ConfigError: a modifier of another kind than normfactor, normsys, histosys and staterror.

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from anomalon.errors import ConfigError, InvalidEventsError
-from anomalon.search.templates import Channel, Template
+from anomalon.likelihood.templates import Channel, Template
 
 Floats = npt.NDArray[np.float64]
 

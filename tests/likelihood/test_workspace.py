@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 
 from anomalon.errors import ConfigError, InvalidEventsError, MissingExtraError
-from anomalon.search.likelihood import read_likelihood
-from anomalon.search.mending import check_channels
-from anomalon.search.templates import Channel, Template
-from anomalon.search.workspace import (
+from anomalon.likelihood.mending import check_channels
+from anomalon.likelihood.model import read_likelihood
+from anomalon.likelihood.templates import Channel, Template
+from anomalon.likelihood.workspace import (
     WorkspaceSettings,
     describe_workspace,
     make_workspace,
     pyhf_model,
     pyhf_parameters,
 )
-from tests.search.counting import counting, falling
+from tests.likelihood.counting import counting, falling
 
 EDGES = np.array([0.0, 50.0, 100.0, 200.0, 400.0])
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from scipy.stats import chi2
 
+from anomalon.bumps.decorrelation import Decorrelation
+from anomalon.bumps.sculpting import sculpting
 from anomalon.errors import EmptySelectionError, InvalidEventsError
-from anomalon.search.decorrelation import Decorrelation
-from anomalon.search.sculpting import sculpting
 
 
 def events(n: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -7,15 +7,16 @@ import pytest
 from scipy.stats import norm
 
 from anomalon.errors import FitError
-from anomalon.search import asimov_significance, fits
-from anomalon.search.asymptotics import at, best
-from anomalon.search.fits import fit
-from anomalon.search.likelihood import read_likelihood
-from anomalon.search.limits import LimitSettings, discovery, limits
-from anomalon.search.pulls import impacts, pulls
-from anomalon.search.templates import Channel, Template
-from anomalon.search.workspace import make_workspace, pyhf_model
-from tests.search.counting import counting, counting_workspace, falling, falling_likelihood
+from anomalon.likelihood import fits
+from anomalon.likelihood.asymptotics import at, best
+from anomalon.likelihood.fits import fit
+from anomalon.likelihood.limits import LimitSettings, discovery, limits
+from anomalon.likelihood.model import read_likelihood
+from anomalon.likelihood.pulls import impacts, pulls
+from anomalon.likelihood.templates import Channel, Template
+from anomalon.likelihood.workspace import make_workspace, pyhf_model
+from anomalon.search import asimov_significance
+from tests.likelihood.counting import counting, counting_workspace, falling, falling_likelihood
 
 pyhf = pytest.importorskip("pyhf")
 OBSERVED = [[175, 105, 77, 55, 38], [150, 90, 80, 50, 31]]

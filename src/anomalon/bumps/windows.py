@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from anomalon.search.bump_records import BumpHuntSettings
-from anomalon.search.excess_probability import log_excess_probability
+from anomalon.bumps.probability import log_excess_probability
+from anomalon.bumps.records import BumpHuntSettings
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

@@ -1,12 +1,12 @@
 """Bump hunt: the most significant excess in any window of a spectrum, and how often chance does as well anywhere.
 
-Every window is a counting experiment with the p-value of :mod:`anomalon.search.excess_probability`; the statistic of a
+Every window is a counting experiment with the p-value of :mod:`anomalon.bumps.probability`; the statistic of a
 spectrum is t = -ln of the smallest one, and the global p-value the share of background-only toys with a t at least as
 large: it accounts for all windows that were looked at, and for all thresholds of a score that were.
 
 An uncertain background is a random number in both: local p-values are averaged over a gamma distribution of what the
 expectation may be, and every toy first draws its own expectation and then its counts (prior
-predictive), times a lognormal factor for the normalisation: :class:`anomalon.search.windows.Hypothesis` says which.
+predictive), times a lognormal factor for the normalisation: :class:`anomalon.bumps.windows.Hypothesis` says which.
 
 Ref: Choudalakis, arXiv:1101.0390.
 """
@@ -16,10 +16,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from anomalon.bumps.probability import log_excess_probability, significance_of
+from anomalon.bumps.records import BumpHuntResult, BumpHuntSettings, Spectrum, Window, global_probability, tell
+from anomalon.bumps.windows import Floats, Hypothesis, Mask, Scan, Windows, nested
 from anomalon.errors import EmptySelectionError, InvalidEventsError
-from anomalon.search.bump_records import BumpHuntResult, BumpHuntSettings, Spectrum, Window, global_probability, tell
-from anomalon.search.excess_probability import log_excess_probability, significance_of
-from anomalon.search.windows import Floats, Hypothesis, Mask, Scan, Windows, nested
 
 __all__ = ["BumpHuntResult", "BumpHuntSettings", "Window", "bin_significances", "bump_hunt", "bump_hunt_over"]
 

@@ -16,10 +16,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.stats import norm
 
-from anomalon.search.asymptotics import BANDS, at, best, discovery_statistic, upper_statistic
-from anomalon.search.fits import Fit
-from anomalon.search.likelihood import LEAST_GAMMA, Data, Floats, Likelihood
-from anomalon.search.limits import (
+from anomalon.likelihood.asymptotics import BANDS, at, best, discovery_statistic, upper_statistic
+from anomalon.likelihood.fits import Fit
+from anomalon.likelihood.limits import (
     Band,
     Excess,
     Limits,
@@ -29,6 +28,7 @@ from anomalon.search.limits import (
     observed_data,
     sentence,
 )
+from anomalon.likelihood.model import LEAST_GAMMA, Data, Floats, Likelihood
 
 _TIES = 1e-6
 """Test statistics closer than this are equal: fits are no more exact, and counts make many ties."""

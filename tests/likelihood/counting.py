@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from anomalon.search.likelihood import Likelihood, read_likelihood
-from anomalon.search.templates import Channel, Template
-from anomalon.search.workspace import make_workspace
+from anomalon.likelihood.model import Likelihood, read_likelihood
+from anomalon.likelihood.templates import Channel, Template
+from anomalon.likelihood.workspace import make_workspace
 
 
 def counting(b, sigma_b, s, observed=None, *, norms=None, signal_norms=None):

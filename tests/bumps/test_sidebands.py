@@ -10,12 +10,12 @@ import pytest
 from scipy.optimize import minimize
 from scipy.stats import kstest
 
+from anomalon.bumps.hunt import BumpHuntSettings
+from anomalon.bumps.probability import log_excess_probability
+from anomalon.bumps.records import BumpHuntResult
+from anomalon.bumps.sideband_hunt import bump_hunt_sidebands
+from anomalon.bumps.sidebands import SidebandFit, SidebandSettings, basis, choose, fit_many, fit_sidebands
 from anomalon.errors import ConfigError, EmptySelectionError, InvalidEventsError
-from anomalon.search.bump_hunt import BumpHuntSettings
-from anomalon.search.bump_records import BumpHuntResult
-from anomalon.search.excess_probability import log_excess_probability
-from anomalon.search.sideband_hunt import bump_hunt_sidebands
-from anomalon.search.sidebands import SidebandFit, SidebandSettings, basis, choose, fit_many, fit_sidebands
 
 EDGES = np.linspace(100.0, 500.0, 41)
 CENTRES = (EDGES[1:] + EDGES[:-1]) / 2
@@ -158,7 +158,7 @@ def test_a_fit_is_refused(case):
 
 
 def test_a_fit_that_does_not_converge_is_refused(monkeypatch):
-    monkeypatch.setattr("anomalon.search.sidebands._ITERATIONS", 1)
+    monkeypatch.setattr("anomalon.bumps.sidebands._ITERATIONS", 1)
     with pytest.raises(EmptySelectionError, match="did not converge in 1 steps"):
         fit_sidebands(np.random.default_rng(0).poisson(FALLING), EDGES, settings=smooth())
 
@@ -223,11 +223,11 @@ def test_toys_whose_fit_fails_are_counted_as_extreme_and_too_many_are_refused(mo
         return fit
 
     plain = hunt(observed, toys=200)
-    monkeypatch.setattr("anomalon.search.sideband_hunt.fit_many", failing(40))
+    monkeypatch.setattr("anomalon.bumps.sideband_hunt.fit_many", failing(40))
     some = hunt(observed, toys=200)
     assert 4 <= some.toys_failed <= 6
     assert plain.toys_above <= some.toys_above <= plain.toys_above + some.toys_failed
-    monkeypatch.setattr("anomalon.search.sideband_hunt.fit_many", failing(4))
+    monkeypatch.setattr("anomalon.bumps.sideband_hunt.fit_many", failing(4))
     with pytest.raises(EmptySelectionError, match=r"the fit did not converge for \d+ of 200 toys"):
         hunt(observed, toys=200)
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from anomalon.errors import FitError
-from anomalon.search.likelihood import Data, Floats, Likelihood, Point
+from anomalon.likelihood.model import Data, Floats, Likelihood, Point
 
 LARGEST_ALPHA = 5.0
 """Constrained parameters stay within this many standard deviations, as in pyhf."""
@@ -29,7 +29,7 @@ class Fit:
 
     Attributes:
         theta: parameters, shape (set, parameter).
-        nll: -ln L there, see :class:`~anomalon.search.likelihood.Point`; shape (set,).
+        nll: -ln L there, see :class:`~anomalon.likelihood.model.Point`; shape (set,).
         gammas: statistical scale factors, shape (set, 2, bin).
     """
 

@@ -7,10 +7,10 @@ from typing import Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
+from anomalon.bumps.probability import significance_of
 from anomalon.config import Settings
 from anomalon.metrics import clopper_pearson
-from anomalon.search.estimate import Estimate
-from anomalon.search.excess_probability import significance_of
+from anomalon.metrics.estimate import Estimate
 
 Function = Literal["dijet", "exponential"]
 
@@ -94,7 +94,7 @@ class SidebandFit(Settings):
 
     Attributes:
         function: family.
-        parameters, errors: of its logarithm, in the order of :func:`anomalon.search.sidebands.basis`.
+        parameters, errors: of its logarithm, in the order of :func:`anomalon.bumps.sidebands.basis`.
         window: what was left out; None for a fit to all bins.
         expected, expected_error: events per bin, window included, shape (bin,).
         window_expected, window_expected_error: events in the window, 0 without one.

@@ -14,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, model_validator
 
+from anomalon.bumps.hunt import checked_edges
+from anomalon.bumps.sculpting import checked_events
 from anomalon.config import Settings
 from anomalon.errors import EmptySelectionError
 from anomalon.metrics import effective_number
 from anomalon.metrics.ordered import OrderedScores, monotone
-from anomalon.search.bump_hunt import checked_edges
-from anomalon.search.sculpting import checked_events
 
 Floats = npt.NDArray[np.float64]
 

@@ -20,10 +20,10 @@ import numpy.typing as npt
 from pydantic import Field, model_validator
 from scipy.special import gammaincc, xlogy
 
+from anomalon.bumps.hunt import checked_bins, checked_edges
+from anomalon.bumps.records import Function, OrderTried, SidebandFit
 from anomalon.config import Settings
 from anomalon.errors import ConfigError, EmptySelectionError, InvalidEventsError
-from anomalon.search.bump_hunt import checked_bins, checked_edges
-from anomalon.search.bump_records import Function, OrderTried, SidebandFit
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]

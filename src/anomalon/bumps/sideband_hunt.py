@@ -10,12 +10,12 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from anomalon.bumps.hunt import checked_bins, checked_edges, describe
+from anomalon.bumps.probability import log_excess_probability
+from anomalon.bumps.records import BumpHuntResult, BumpHuntSettings, Spectrum, global_probability, tell
+from anomalon.bumps.sidebands import Floats, Mask, Shape, SidebandSettings, choose, fit_many, record
+from anomalon.bumps.windows import Windows
 from anomalon.errors import ConfigError, EmptySelectionError
-from anomalon.search.bump_hunt import checked_bins, checked_edges, describe
-from anomalon.search.bump_records import BumpHuntResult, BumpHuntSettings, Spectrum, global_probability, tell
-from anomalon.search.excess_probability import log_excess_probability
-from anomalon.search.sidebands import Floats, Mask, Shape, SidebandSettings, choose, fit_many, record
-from anomalon.search.windows import Windows
 
 _CELLS = 1 << 19
 """Bins of all fits done at once."""

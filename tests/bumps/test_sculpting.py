@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import jensenshannon
 
+from anomalon.bumps.sculpting import Sculpting, SculptingSettings, jensen_shannon, sculpting
 from anomalon.errors import EmptySelectionError, InvalidEventsError
-from anomalon.search.sculpting import Sculpting, SculptingSettings, jensen_shannon, sculpting
 
 
 def events(n: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

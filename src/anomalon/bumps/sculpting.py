@@ -15,11 +15,11 @@ import numpy.typing as npt
 from pydantic import Field
 from scipy.special import xlogy
 
+from anomalon.bumps.hunt import checked_edges
 from anomalon.config import Settings
 from anomalon.errors import EmptySelectionError, InvalidEventsError
 from anomalon.metrics import effective_number
 from anomalon.metrics.ordered import OrderedScores, monotone
-from anomalon.search.bump_hunt import checked_edges
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]

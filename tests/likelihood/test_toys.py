@@ -7,12 +7,12 @@ import pytest
 from scipy.optimize import brentq
 from scipy.stats import binom, kstest, norm, poisson
 
-from anomalon.search.asymptotics import at, best, discovery_statistic, log_tails, upper_statistic
-from anomalon.search.limits import LimitSettings, discovery, limits
-from anomalon.search.toys import draw, nominal
-from anomalon.search.workspace import make_workspace
+from anomalon.likelihood.asymptotics import at, best, discovery_statistic, log_tails, upper_statistic
+from anomalon.likelihood.limits import LimitSettings, discovery, limits
+from anomalon.likelihood.toys import draw, nominal
+from anomalon.likelihood.workspace import make_workspace
 from scripts.validate_statistics import strength
-from tests.search.counting import counting, counting_workspace, falling_likelihood
+from tests.likelihood.counting import counting, counting_workspace, falling_likelihood
 
 pyhf = pytest.importorskip("pyhf")
 SEED = 11

@@ -15,7 +15,7 @@ from pydantic import Field
 from scipy.stats import norm
 
 from anomalon.config import Settings
-from anomalon.search.asymptotics import (
+from anomalon.likelihood.asymptotics import (
     BANDS,
     at,
     band_targets,
@@ -25,8 +25,8 @@ from anomalon.search.asymptotics import (
     log_tails,
     upper_statistic,
 )
-from anomalon.search.fits import Fit
-from anomalon.search.likelihood import Data, Floats, Likelihood, read_likelihood
+from anomalon.likelihood.fits import Fit
+from anomalon.likelihood.model import Data, Floats, Likelihood, read_likelihood
 
 Method = Literal["CLs", "CLs+b"]
 Calculator = Literal["asymptotic", "toys"]
@@ -153,7 +153,7 @@ def limits(workspace: Mapping[str, Any] | Likelihood, settings: LimitSettings | 
     """Expected and, unless blinded, observed upper limits on the signal strength.
 
     Args:
-        workspace: of :func:`~anomalon.search.workspace.make_workspace`.
+        workspace: of :func:`~anomalon.likelihood.workspace.make_workspace`.
         settings: confidence, method, toys.
 
     Raises:
@@ -166,7 +166,7 @@ def limits(workspace: Mapping[str, Any] | Likelihood, settings: LimitSettings | 
     if not likelihood.signal.any():
         return _no_limits(likelihood, settings)
     if settings.toys:
-        from anomalon.search.toys import toy_limits  # noqa: PLC0415 - it builds on this module
+        from anomalon.likelihood.toys import toy_limits  # noqa: PLC0415 - it builds on this module
 
         return toy_limits(likelihood, settings)
     return asymptotic_limits(likelihood, settings)
@@ -334,7 +334,7 @@ def discovery(workspace: Mapping[str, Any] | Likelihood, settings: LimitSettings
         missing = "signal has no expected events" if not likelihood.signal.any() else "bins with signal lack background"
         return Discovery(**common, sentence=f"no significance is defined: {missing}")
     if settings.toys:
-        from anomalon.search.toys import toy_excesses  # noqa: PLC0415 - it builds on this module
+        from anomalon.likelihood.toys import toy_excesses  # noqa: PLC0415 - it builds on this module
 
         expected, observed, mu = toy_excesses(likelihood, settings)
         common |= {"toys": settings.toys, "seed": settings.seed}

@@ -14,8 +14,8 @@ from collections.abc import Callable
 import numpy as np
 from scipy.stats import norm
 
-from anomalon.search.fits import Fit, fit, hold
-from anomalon.search.likelihood import Data, Floats, Likelihood
+from anomalon.likelihood.fits import Fit, fit, hold
+from anomalon.likelihood.model import Data, Floats, Likelihood
 
 BANDS = (-2, -1, 0, 1, 2)
 """Standard deviations of the background for which limits are expected."""

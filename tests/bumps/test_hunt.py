@@ -13,16 +13,16 @@ import pyBumpHunter
 import pytest
 from scipy.stats import kstest, nbinom, norm, poisson
 
-from anomalon.errors import AnomalonError, ConfigError, EmptySelectionError, InvalidEventsError
-from anomalon.search.bump_hunt import (
+from anomalon.bumps.hunt import (
     BumpHuntResult,
     BumpHuntSettings,
     bin_significances,
     bump_hunt,
     bump_hunt_over,
 )
-from anomalon.search.excess_probability import log_excess_probability, significance_of
-from anomalon.search.windows import Hypothesis, Scan, Windows, nested
+from anomalon.bumps.probability import log_excess_probability, significance_of
+from anomalon.bumps.windows import Hypothesis, Scan, Windows, nested
+from anomalon.errors import AnomalonError, ConfigError, EmptySelectionError, InvalidEventsError
 
 EDGES = np.linspace(100.0, 500.0, 41)
 CENTRES = (EDGES[1:] + EDGES[:-1]) / 2
@@ -87,7 +87,7 @@ def test_the_seed_alone_decides():
 def test_a_smaller_block_of_toys_holds_the_same_toys_of_a_scan(monkeypatch):
     observed = np.random.default_rng(2).poisson(FALLING)
     whole = hunt(observed, toys=4000).global_p.value
-    monkeypatch.setattr("anomalon.search.windows._CELLS", 40 * 64)
+    monkeypatch.setattr("anomalon.bumps.windows._CELLS", 40 * 64)
     assert hunt(observed, toys=4000).global_p.value == pytest.approx(whole, abs=0.04)
 
 

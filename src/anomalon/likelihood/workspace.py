@@ -24,9 +24,9 @@ from pydantic import Field
 
 from anomalon.config import Settings
 from anomalon.errors import ConfigError, MissingExtraError, suggest
-from anomalon.search.likelihood import read_likelihood
-from anomalon.search.mending import check_channels
-from anomalon.search.templates import Channel, Template
+from anomalon.likelihood.mending import check_channels
+from anomalon.likelihood.model import read_likelihood
+from anomalon.likelihood.templates import Channel, Template
 
 Floats = npt.NDArray[np.float64]
 

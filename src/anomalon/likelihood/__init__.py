@@ -1,0 +1,1 @@
+"""Likelihoods over bins of regions: workspaces, fits, limits, significances, pulls, pseudo-experiments."""
