@@ -6,6 +6,7 @@ an event comes out the same in whatever batch it is made, which BLAS does not pr
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -84,3 +85,18 @@ def exponentials(x: Any, bits: Any) -> None:
         x[n] = np.float32(1.0) + f * (_P1 + f * (_P2 + f * (_P3 + f * (_P4 + f * (_P5 + f * _P6)))))
     for n in range(len(x)):
         x[n] *= scale[n]
+
+
+@compiled
+def asinh(x: Any) -> Any:
+    """``asinh(x)`` in float32, in a third of the time of the library's."""
+    size = abs(x)
+    made = np.float32(math.log(size + np.float32(math.sqrt(size * size + np.float32(1.0)))))
+    return made if x >= 0 else -made
+
+
+@compiled
+def copy_part(row: Any, start: Any, out: Any) -> None:
+    """``out = row[start : start + len(out)]``, without the slices that take longer than the copying."""
+    for n in range(len(out)):
+        out[n] = row[start + n]

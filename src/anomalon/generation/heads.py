@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from anomalon.generation import radial
-from anomalon.generation.arithmetic import compiled, dense, exponentials, hard_swish
-from anomalon.generation.radial import BINS, ENERGY, ETA, ETA_KNOTS, IS_JET, MASS, PHI_AT, PT, PZ
+from anomalon.generation.arithmetic import compiled, copy_part, dense, exponentials, hard_swish
+from anomalon.generation.radial import BINS, ENERGY, ETA, IS_JET, MASS, PHI_AT, PT, PZ
 
 FAR = np.float32(50.0)
 """An angle beyond this says that no place was open."""
@@ -72,7 +72,7 @@ def _head(space: Any, which: Any, rows: Any) -> None:
     """The hidden layer of a head, before what the object itself adds."""
     width = space.hidden.shape[1]
     for r in range(rows):
-        space.hidden[r] = space.heads[r, which * width : (which + 1) * width]
+        copy_part(space.heads[r], which * width, space.hidden[r])
 
 
 @compiled
@@ -130,11 +130,12 @@ def draw_mass(asked: Any, layers: Any, world: Any, space: Any, now: Any) -> None
 
 
 @compiled
-def _pair_table(strength: Any, partner: Any, weights: Any, table: Any) -> None:
+def _pair_table(strength: Any, partner: Any, first: Any, weights: Any, table: Any) -> None:
+    """Table of a pair: the channels' tables by the strengths of both; those of the partner begin at ``first``."""
     for k in range(weights.shape[1]):
         table[k] = 0
     for c in range(weights.shape[0]):
-        s = strength[c] * partner[c]
+        s = strength[c] * partner[first + c]
         for k in range(weights.shape[1]):
             table[k] += s * weights[c, k]
 
@@ -159,7 +160,7 @@ def draw_eta(asked: Any, layers: Any, world: Any, space: Any, now: Any) -> None:
         if kind == asked[0].shape[1]:
             continue
         for j in range(step):
-            _pair_table(space.strength[r], space.partners[e, j], layers.pair_eta, space.table[:ETA_KNOTS])
+            _pair_table(space.strength[r], space.partners[e, j], 0, layers.pair_eta, space.table)
             radial.add_eta(
                 world.centres[world.which[kind]], space.objects[e, j, ETA], space.table, space.pair, space.logits[r]
             )
@@ -169,11 +170,11 @@ def draw_eta(asked: Any, layers: Any, world: Any, space: Any, now: Any) -> None:
 
 
 @compiled
-def _phi_inputs(layers: Any, space: Any, r: Any, e: Any, step: Any) -> None:
-    """What the object itself and the balance add to the hidden layer of the phi head."""
-    item, run, hidden, weights = space.objects[e, step], space.running[e], space.hidden[r], layers.more[2]
+def _phi_inputs(weights: Any, objects: Any, step: Any, run: Any, hidden: Any) -> None:
+    """Add what the object itself and the balance say to the hidden layer of the phi head."""
+    item = objects[step]
     x, y = _F(math.log(item[PT] * _F(0.02))), item[ETA] * _F(0.5)
-    before = space.objects[e, step - 1, ETA] * _F(0.5) if step else _F(0)
+    before = objects[step - 1, ETA] * _F(0.5) if step else _F(0)
     _add_input(hidden, weights[0], x)
     _add_input(hidden, weights[1], x * x)
     _add_input(hidden, weights[2], _F(math.log((item[MASS] + _F(0.5)) * _F(0.1))))
@@ -190,62 +191,50 @@ def draw_phi(asked: Any, layers: Any, world: Any, space: Any, now: Any) -> None:
     active, rows, step = now
     _head(space, 3, rows)
     for r in range(rows):
-        _phi_inputs(layers, space, r, active[r], step)
+        e = active[r]
+        _still(space.objects[e, step], world.is_jet[space.kinds[e, step]])
+        _phi_inputs(layers.more[2], space.objects[e], step, space.running[e], space.hidden[r])
     _logits(layers, 3, space, rows)
     dense(space.hidden, layers.strengths[2], layers.strengths[3], space.strength, rows)
     dense(space.hidden, layers.balance[0], layers.balance[1], space.balance, rows)
-    for r in range(rows):
+    for r in range(rows if step else 0):
         e = active[r]
-        item = space.objects[e, step]
-        _still(item, world, space.kinds[e, step])
-        item[PHI_AT] = 0
-        if step == 0:
-            continue
-        radial.add_balance(item[PT], space.running[e], space.balance[r], space.pair, space.logits[r])
-        space.open_part[:] = 1
-        for j in range(step):
-            _phi_pair(layers, world, space, (r, e, step, j))
-        _weights_of(space.logits[r], space.bits)
+        objects, logits, open_part = space.objects[e], space.logits[r], space.open_part
+        item, running = objects[step], space.running[e]
+        weights = layers.pair_missing if item[IS_JET] < 0 else layers.pair_phi
+        radial.add_balance(item[PT], running, space.balance[r], space.pair, logits)
         for b in range(BINS):
-            space.logits[r, b] *= space.open_part[b]
-        place = _place(space.logits[r], uniform(asked[2][e], 4 * step + 4))
-        item[PHI_AT] = _F(_open_place(world, space, e, step, place, asked[2][e]))
+            open_part[b] = 1
+        for j in range(step):
+            _pair_table(space.strength[r], space.partners[e, j], len(weights), weights, space.table)
+            radial.add_partner(item, objects[j], running, space.table, space.pair, logits)
+            radial.close_around(item, objects[j], world.separation, open_part)
+        _weights_of(logits, space.bits)
+        for b in range(BINS):
+            logits[b] *= open_part[b]
+        place = _place(logits, uniform(asked[2][e], 4 * step + 4))
+        item[PHI_AT] = _F(_open_place(objects, step, place, asked[2][e], world.separation))
 
 
 @compiled
-def _still(item: Any, world: Any, kind: Any) -> None:
-    """What is known of an object before its phi."""
+def _still(item: Any, is_jet: Any) -> None:
+    """What is known of an object before its phi; the first object of an event is at phi = 0."""
     item[PZ] = item[PT] * _F(math.sinh(item[ETA]))
     item[ENERGY] = math.sqrt(item[PT] * item[PT] + item[PZ] * item[PZ] + item[MASS] * item[MASS])
-    item[IS_JET] = world.is_jet[kind]
+    item[IS_JET] = is_jet
+    item[PHI_AT] = 0
 
 
 @compiled
-def _phi_pair(layers: Any, world: Any, space: Any, at: Any) -> None:
-    r, e, step, j = at
-    item, other = space.objects[e, step], space.objects[e, j]
-    channels = layers.pair_phi.shape[0]
-    if item[IS_JET] < 0:
-        _pair_table(space.strength[r], space.partners[e, j, channels:], layers.pair_missing, space.table)
-        radial.add_missing(item, other, space.running[e], space.table, space.pair, space.logits[r])
-        return
-    _pair_table(space.strength[r], space.partners[e, j, channels:], layers.pair_phi, space.table)
-    radial.add_pair(item, other, space.table, space.pair, space.logits[r])
-    half = radial.half_closed(item, other, world.separation)
-    if half > 0:
-        radial.close_bins(half, other[PHI_AT], space.open_part)
-
-
-@compiled
-def _open_place(world: Any, space: Any, e: Any, step: Any, place: Any, key: Any) -> Any:
+def _open_place(objects: Any, step: Any, place: Any, key: Any, separation: Any) -> Any:
     """Azimuth at a place, moved within its bin until it is open; far outside the range where no place is found."""
     low = math.floor(place * BINS) / BINS
     for attempt in range(_MOST_PLACES):
         phi = 2 * math.pi * place - math.pi
         is_open = True
-        for j in range(step if space.kinds[e, step] < len(world.which) - 1 else 0):
-            half = radial.half_closed(space.objects[e, step], space.objects[e, j], world.separation)
-            d = abs(phi - space.objects[e, j, PHI_AT])
+        for j in range(step):
+            half = radial.half_closed(objects[step], objects[j], separation)
+            d = abs(phi - objects[j, PHI_AT])
             if half > 0 and min(d, 2 * math.pi - d) < half:
                 is_open = False
         if is_open:

@@ -155,6 +155,15 @@ def add_eta(centres: Any, eta: Any, table: Any, space: Any, out: Any) -> None:
 
 
 @compiled
+def add_partner(one: Any, other: Any, sums: Any, table: Any, space: Any, out: Any) -> None:
+    """Add the potential of an earlier object to the logits (bin,) of the phi of an object or of soft momentum."""
+    if one[IS_JET] < 0:
+        add_missing(one, other, sums, table, space, out)
+    else:
+        add_pair(one, other, table, space, out)
+
+
+@compiled
 def half_closed(one: Any, other: Any, separation: Any) -> Any:
     """Half the phi range around ``other`` that ``one`` must keep out of; 0 where there is none."""
     if one[IS_JET] < 0 or (one[IS_JET] == 0 and other[IS_JET] == 0):
@@ -176,6 +185,14 @@ def close_bins(half: Any, phi: Any, open_part: Any) -> None:
 
 
 @compiled
+def close_around(one: Any, other: Any, separation: Any, open_part: Any) -> None:
+    """Multiply the open part of every phi bin of ``one`` by what an earlier object leaves of it."""
+    half = half_closed(one, other, separation)
+    if half > 0:
+        close_bins(half, other[PHI_AT], open_part)
+
+
+@compiled
 def phi_logits(objects: Any, first: Any, tables: Any, balance: Any, sums: Any, separation: Any) -> Any:
     """Potentials (object, bin) and open parts (object, bin) of known objects, for training.
 
@@ -192,13 +209,8 @@ def phi_logits(objects: Any, first: Any, tables: Any, balance: Any, sums: Any, s
     for i in range(n):
         add_balance(objects[i, PT], sums[i], balance[i], space, out[i])
         for j in range(first[i], i):
-            if objects[i, IS_JET] < 0:
-                add_missing(objects[i], objects[j], sums[i], tables[pair], space, out[i])
-            else:
-                add_pair(objects[i], objects[j], tables[pair], space, out[i])
-            half = half_closed(objects[i], objects[j], separation)
-            if half > 0:
-                close_bins(half, objects[j, PHI_AT], open_part[i])
+            add_partner(objects[i], objects[j], sums[i], tables[pair], space, out[i])
+            close_around(objects[i], objects[j], separation, open_part[i])
             pair += 1
     return out, open_part
 

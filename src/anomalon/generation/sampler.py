@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from anomalon.generation import radial
-from anomalon.generation.arithmetic import compiled, dense, hard_swish
+from anomalon.generation.arithmetic import asinh, compiled, copy_part, dense, hard_swish
 from anomalon.generation.heads import FAR, draw_eta, draw_mass, draw_phi, draw_pt, log_size
 from anomalon.generation.radial import (
     BALANCE_KNOTS,
@@ -20,6 +20,7 @@ from anomalon.generation.radial import (
     COLUMNS,
     ENERGY,
     ETA,
+    IS_JET,
     MASS,
     PAIR_KNOTS,
     PHI_AT,
@@ -176,7 +177,11 @@ def _trunk(asked: Any, layers: Any, space: Any, now: Any) -> None:
     """From what is known of an event to what all heads share."""
     active, rows, step = now
     for r in range(rows):
-        _state(asked, space, r, active[r], step)
+        e, row = active[r], space.inputs[r]
+        at = _state(row, space.sums[e], space.objects[e], space.running[e], step)
+        at = _to_come(row, at, asked[0][e], space.kinds[e], step)
+        for k in range(at, len(row)):
+            row[k] = asked[1][e, k - at] if k - at < asked[1].shape[1] else 0
     w1, b1, w2, b2 = layers.trunk
     dense(space.inputs, w1, b1, space.one, rows)
     hard_swish(space.one, rows)
@@ -186,65 +191,70 @@ def _trunk(asked: Any, layers: Any, space: Any, now: Any) -> None:
 
 
 @compiled
-def _features(item: Any, out: Any) -> None:
+def _features(item: Any, at: Any, row: Any) -> None:
     """The features of an object: as in :func:`anomalon.generation.network.object_features`."""
-    out[0] = math.log(item[PT] * _F(0.02))
-    out[1] = item[ETA] * _F(0.5)
-    out[2] = item[PX] / item[PT]
-    out[3] = item[PY] / item[PT]
-    out[4] = math.asinh(item[PX] * _F(0.02))
-    out[5] = math.asinh(item[PY] * _F(0.02))
-    out[6] = math.asinh(item[PZ] * _F(0.01))
-    out[7] = math.log((item[MASS] + _F(0.5)) * _F(0.1))
+    row[at] = math.log(item[PT] * _F(0.02))
+    row[at + 1] = item[ETA] * _F(0.5)
+    row[at + 2] = item[PX] / item[PT]
+    row[at + 3] = item[PY] / item[PT]
+    row[at + 4] = asinh(item[PX] * _F(0.02))
+    row[at + 5] = asinh(item[PY] * _F(0.02))
+    row[at + 6] = asinh(item[PZ] * _F(0.01))
+    row[at + 7] = math.log((item[MASS] + _F(0.5)) * _F(0.1))
 
 
 @compiled
-def _place_in_kind(space: Any, e: Any, step: Any) -> Any:
+def _place_in_kind(kinds: Any, step: Any) -> Any:
     place = 0
-    while place < step and space.kinds[e, step - place - 1] == space.kinds[e, step]:
+    while place < step and kinds[step - place - 1] == kinds[step]:
         place += 1
     return place
 
 
 @compiled
-def _state(asked: Any, space: Any, r: Any, e: Any, step: Any) -> None:
-    """Inputs of the trunk for the next object of event ``e``, in the network's order."""
-    counts, context, _ = asked
-    row, run, n_kinds = space.inputs[r], space.running[e], counts.shape[1]
-    at = space.sums.shape[1]
-    row[:at] = space.sums[e]
-    row[at : at + 9] = 0
+def _state(row: Any, sums: Any, objects: Any, run: Any, step: Any) -> Any:
+    """Inputs of the trunk from the objects so far, in the network's order; how many they are."""
+    at = len(sums)
+    for k in range(at):
+        row[k] = sums[k]
+    for k in range(at, at + 9):
+        row[k] = 0
     if step:
-        _features(space.objects[e, step - 1], row[at : at + 8])
+        _features(objects[step - 1], at, row)
         row[at + 8] = 1
     for k in range(4):
-        row[at + 9 + k] = math.asinh(run[k] * _F(0.02))
+        row[at + 9 + k] = asinh(run[k] * _F(0.02))
     row[at + 13] = log_size(run[0], run[1])
     row[at + 14] = log_size(run[2], run[3])
-    _visible(run, row[at + 15 : at + 18])
-    at += 18
-    kind, place = space.kinds[e, step], _place_in_kind(space, e, step)
-    for k in range(n_kinds):
-        row[at + k] = counts[e, k] * _F(1 / 3)
-    for k in range(n_kinds + 1):
-        row[at + n_kinds + 4 + k] = _F(k == kind)
-    own = counts[e, kind] if kind < n_kinds else 1
-    row[at + n_kinds] = (own - place) * _F(1 / 3)
-    row[at + n_kinds + 1] = place * _F(0.25)
-    row[at + n_kinds + 2] = _F(place == 0)
-    row[at + n_kinds + 3] = (space.totals[e] - step) * _F(0.2)
-    at += 2 * n_kinds + 5
-    row[at : at + context.shape[1]] = context[e]
-    row[at + context.shape[1] :] = 0
+    _visible(run, at + 15, row)
+    return at + 18
 
 
 @compiled
-def _visible(run: Any, out: Any) -> None:
+def _to_come(row: Any, at: Any, counts: Any, kinds: Any, step: Any) -> Any:
+    """Inputs of the trunk from the numbers of objects, in the network's order; how many there are now."""
+    n_kinds = len(counts)
+    kind, place, total = kinds[step], _place_in_kind(kinds, step), 1
+    for k in range(n_kinds):
+        total += counts[k]
+        row[at + k] = counts[k] * _F(1 / 3)
+    for k in range(n_kinds + 1):
+        row[at + n_kinds + 4 + k] = _F(k == kind)
+    own = counts[kind] if kind < n_kinds else 1
+    row[at + n_kinds] = (own - place) * _F(1 / 3)
+    row[at + n_kinds + 1] = place * _F(0.25)
+    row[at + n_kinds + 2] = _F(place == 0)
+    row[at + n_kinds + 3] = (total - step) * _F(0.2)
+    return at + 2 * n_kinds + 5
+
+
+@compiled
+def _visible(run: Any, at: Any, row: Any) -> None:
     px, py, pz, energy = run[_RUN_PX], run[_RUN_PY], run[_RUN_PZ], run[_RUN_E]
     mass2 = energy * energy - px * px - py * py - pz * pz
-    out[0] = math.asinh(pz * _F(0.01))
-    out[1] = math.log((math.sqrt(max(mass2, _F(0))) + _F(10)) * _F(0.01))
-    out[2] = math.log((run[_RUN_HT] + _F(10)) * _F(0.01))
+    row[at] = asinh(pz * _F(0.01))
+    row[at + 1] = math.log((math.sqrt(max(mass2, _F(0))) + _F(10)) * _F(0.01))
+    row[at + 2] = math.log((run[_RUN_HT] + _F(10)) * _F(0.01))
 
 
 @compiled
@@ -252,30 +262,31 @@ def _finish(layers: Any, world: Any, space: Any, out: Any, now: Any) -> None:
     """Complete the new objects, hand them out, and add them to what is known of their events."""
     active, rows, step = now
     for r in range(rows):
-        _complete(world, space, active[r], step, out)
+        e = active[r]
+        kind, item, run = space.kinds[e, step], space.objects[e, step], space.running[e]
+        item[PX], item[PY] = item[PT] * _F(math.cos(item[PHI_AT])), item[PT] * _F(math.sin(item[PHI_AT]))
+        if item[PHI_AT] > FAR:
+            out[2][e] = False
+        if item[IS_JET] < 0:
+            out[0][e, 0], out[0][e, 1] = -run[0] - item[PX], -run[1] - item[PY]
+            continue
+        _add_to_sums(item, world.seen[kind], run)
+        slot = world.starts[kind] + _place_in_kind(space.kinds[e], step)
+        for k in range(4):
+            out[1][e, slot, k] = item[k]
     _embed(layers, space, now)
 
 
 @compiled
-def _complete(world: Any, space: Any, e: Any, step: Any, out: Any) -> None:
-    """Complete an object, add it to the sums of its event and hand it out."""
-    item, run, kind = space.objects[e, step], space.running[e], space.kinds[e, step]
-    item[PX], item[PY] = item[PT] * _F(math.cos(item[PHI_AT])), item[PT] * _F(math.sin(item[PHI_AT]))
-    if item[PHI_AT] > FAR:
-        out[2][e] = False
-    if kind == len(world.which) - 1:
-        out[0][e, 0], out[0][e, 1] = -run[0] - item[PX], -run[1] - item[PY]
-        return
+def _add_to_sums(item: Any, seen: Any, run: Any) -> None:
     for k in range(2):
-        run[2 * k] += item[PX] * world.seen[kind, k]
-        run[2 * k + 1] += item[PY] * world.seen[kind, k]
+        run[2 * k] += item[PX] * seen[k]
+        run[2 * k + 1] += item[PY] * seen[k]
     run[_RUN_PX] += item[PX]
     run[_RUN_PY] += item[PY]
     run[_RUN_PZ] += item[PZ]
     run[_RUN_E] += item[ENERGY]
     run[_RUN_HT] += item[PT]
-    made = out[1][e, world.starts[kind] + _place_in_kind(space, e, step)]
-    made[0], made[1], made[2], made[3] = item[PT], item[ETA], item[PHI_AT], item[MASS]
 
 
 @compiled
@@ -286,8 +297,8 @@ def _embed(layers: Any, space: Any, now: Any) -> None:
     n_kinds = rows_in.shape[1] - 9
     for r in range(rows):
         e = active[r]
-        kind, place = space.kinds[e, step], _place_in_kind(space, e, step)
-        _features(space.objects[e, step], rows_in[r, :8])
+        kind, place = space.kinds[e, step], _place_in_kind(space.kinds[e], step)
+        _features(space.objects[e, step], 0, rows_in[r])
         for k in range(n_kinds):
             rows_in[r, 8 + k] = _F(k == kind)
         rows_in[r, 8 + n_kinds] = place * _F(0.25)
@@ -298,5 +309,7 @@ def _embed(layers: Any, space: Any, now: Any) -> None:
     hard_swish(made, rows)
     dense(made, layers.partner[0], layers.partner[1], space.partner_row, rows)
     for r in range(rows):
-        space.sums[active[r]] += made[r]
-        space.partners[active[r], step] = space.partner_row[r]
+        total = space.sums[active[r]]
+        for k in range(len(total)):
+            total[k] += made[r, k]
+        copy_part(space.partner_row[r], 0, space.partners[active[r], step])
