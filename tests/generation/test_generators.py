@@ -140,6 +140,17 @@ def test_a_mask_never_seen_is_refused(name: str, fitted: dict[str, Generator]) -
 
 
 @every_generator
+def test_a_smoothed_model_makes_masks_never_seen(name: str) -> None:
+    generator = quick(name, multiplicities={"model": "smoothed"}).fit(toy_events())
+    report = generator.report
+    assert report is not None
+    assert 0 < report.total_variation < 0.5
+    condition = Condition(exactly={"e-": 2, "leptons": 3}, at_least={"b": 1})
+    counts = flatten(generator.sample(30, 1, condition), generator.slots).counts
+    assert condition.allows(counts).all()
+
+
+@every_generator
 def test_an_object_that_the_model_does_not_know_is_refused(name: str, fitted: dict[str, Generator]) -> None:
     with pytest.raises((UnknownNameError, ConfigError), match="no kind of objects 'taus'"):
         fitted[name].sample(5, 1, Condition.parse({"at_least": {"taus": 1}}))

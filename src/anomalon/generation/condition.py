@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -114,9 +115,13 @@ class Plan:
     context: npt.NDArray[np.float32]
     share: float
 
+    @cached_property
+    def _alias(self) -> Alias:
+        return Alias(self.table.probabilities)
+
     def rows(self, uniform: Floats) -> Ints:
         """Rows drawn with uniform numbers, shape (event,)."""
-        return Alias(self.table.probabilities).draw(uniform)
+        return self._alias.draw(uniform)
 
 
 class Known:
@@ -140,6 +145,8 @@ class Known:
         )
         self.centre, self.width = points.mean(axis=0), np.maximum(points.std(axis=0), 1e-6)
         self.points = (points - self.centre) / self.width
+        self._tables: dict[int, MaskTable] = {}
+        self._plans: dict[str, Plan] = {}
 
     @property
     def n_context(self) -> int:
@@ -158,8 +165,10 @@ class Known:
 
     def table(self, index: int) -> MaskTable:
         """Masks of a sample of the fit."""
-        sample = self.samples[index]
-        return mask_table(sample.masks, sample.frequencies, self.settings, self.slots)
+        if index not in self._tables:
+            sample = self.samples[index]
+            self._tables[index] = mask_table(sample.masks, sample.frequencies, self.settings, self.slots)
+        return self._tables[index]
 
     def total_variation(self) -> float:
         """Of the table of all samples together and what was seen, before anything is filtered."""
@@ -176,6 +185,12 @@ class Known:
             ConfigError: a parameter is missing or beyond the samples of the fit.
             EmptySelectionError: no mask that the generator knows has these numbers of objects.
         """
+        name = condition.model_dump_json()
+        if name not in self._plans:
+            self._plans = {name: self._planned(condition)}  # one is kept: events are asked for in batches
+        return self._plans[name]
+
+    def _planned(self, condition: Condition) -> Plan:
         parts = [part for name in self._asked(condition) for part in self._of_process(name, condition)]
         total = sum(weight for weight, *_ in parts)
         rows = [(w / total * t.probabilities, t.masks, i, c) for w, t, i, c in parts]
