@@ -7,6 +7,8 @@ source, the target itself, reaches the ceiling, below 1; its distance to the twi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy.stats import wasserstein_distance
 
@@ -41,7 +43,9 @@ class Closure(Settings):
         return None if self.before <= 0 else 1.0 - self.floor / self.before
 
 
-def closures(source: Events, calibrated: Events, twins: Events, target: Events) -> dict[str, Closure]:
+def closures(
+    source: Events, calibrated: Events, twins: Events, target: Events, *, also: Sequence[str] = ()
+) -> dict[str, Closure]:
     """Closure of every variable, by name; all events behind the same cuts.
 
     Args:
@@ -49,9 +53,10 @@ def closures(source: Events, calibrated: Events, twins: Events, target: Events) 
         calibrated: what became of them.
         twins: the same events, truly distorted.
         target: other events, truly distorted.
+        also: object types beside those that have no overlap, such as ``jets``.
     """
     samples = {"before": source, "after": calibrated, "twins": twins, "floor": target}
-    values = {name: variables(events) for name, events in samples.items()}
+    values = {name: variables(events, also) for name, events in samples.items()}
     weights = {name: normalised_weights(events) for name, events in samples.items()}
     found = {}
     for variable, truth in values["twins"].items():
@@ -65,7 +70,7 @@ def closures(source: Events, calibrated: Events, twins: Events, target: Events) 
     return found
 
 
-def combined(parts: list[Closure], name: str) -> Closure:
+def combined(parts: Sequence[Closure], name: str) -> Closure:
     """Closure of several variables of one unit together: their distances summed.
 
     A scale that is up here and down there leaves the spectrum of all objects nearly as it is: regions are to be judged.

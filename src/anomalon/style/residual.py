@@ -38,6 +38,8 @@ class Residual(Calibrator):
     Settings: ClassVar[type[CalibratorSettings]] = ResidualSettings
     settings: ResidualSettings
     first: ParametricResponse | None = None
+    lowest: float = 0.0
+    """GeV: below, the response alone is known."""
 
     def summary(self) -> dict[str, Any]:
         """The response that goes first."""
@@ -52,6 +54,7 @@ class Residual(Calibrator):
         lowest = max(freedom.pt_min, self.first.quality["fitted_from"] if self.first else 0.0)
         behind = [found.where(found.pt >= lowest) for found in (before, after)]
         require_objects(behind[0], behind[1], f"{freedom.objects} above {lowest:.4g} GeV", MINIMUM_OBJECTS)
+        self.lowest = lowest
         self._learn(behind[0], behind[1])
 
     def _transform(self, events: Events) -> Events:
@@ -59,18 +62,21 @@ class Residual(Calibrator):
         found = Chosen.read(moved, self.settings.freedom.objects)
         if not len(found):
             return Events(moved.array, events.samples)
-        shift = self._displaced(found.where(np.ones(len(found), dtype=np.bool_)))
+        known, shift = found.pt >= self.lowest, np.zeros(len(found))
+        if known.any():
+            shift[known] = self._displaced(found.where(known))
         return Events(found.moved(found.pt * np.exp(shift)).array, events.samples)
 
     def _save(self, folder: Path) -> dict[str, Any]:
         first = None if self.first is None else self.first.summary()
-        return {_FIRST: first, "residual": self._save_residual(folder)}
+        return {_FIRST: first, "lowest": self.lowest, "residual": self._save_residual(folder)}
 
     def _load(self, folder: Path, state: dict[str, Any]) -> None:
         if state[_FIRST] is not None:
             self.first = ParametricResponse(ResponseSettings(freedom=self.settings.freedom, seed=self.settings.seed))
             self.first._load(folder, state[_FIRST])
             self.first.fitted = True
+        self.lowest = float(state["lowest"])
         self._load_residual(folder, state["residual"])
 
     @abstractmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import awkward as ak
@@ -39,12 +39,17 @@ def present(events: Events) -> tuple[str, ...]:
     return tuple(name for name in DISTINCT if all(events.has(column) for column in TYPES[name].requires))
 
 
-def variables(events: Events) -> dict[str, Variable]:
-    """Quantities by name: ``bjets.pt``, ``bjets.pt, barrel``, ``bjets.abs_eta``, ``bjets.number``, ``met``, ``ht``."""
+def variables(events: Events, also: Sequence[str] = ()) -> dict[str, Variable]:
+    """Quantities by name: ``bjets.pt``, ``bjets.pt, barrel``, ``bjets.abs_eta``, ``bjets.number``, ``met``, ``ht``.
+
+    Args:
+        events: any events.
+        also: object types beside those of :data:`DISTINCT`, such as ``jets``.
+    """
     found: dict[str, Variable] = {}
     every = np.arange(len(events))
     ht = np.zeros(len(events))
-    for name in present(events):
+    for name in dict.fromkeys([*present(events), *also]):
         chosen = Chosen.read(events, name)
         barrel = chosen.abs_eta < BARREL
         found[f"{name}.pt"] = Variable(chosen.pt, chosen.owner)
@@ -53,7 +58,8 @@ def variables(events: Events) -> dict[str, Variable]:
         found[f"{name}.abs_eta"] = Variable(chosen.abs_eta, chosen.owner)
         counts = np.bincount(chosen.owner, minlength=len(events)).astype(np.float64)
         found[f"{name}.number"] = Variable(counts, every)
-        ht += np.bincount(chosen.owner, chosen.pt, minlength=len(events))
+        if name in DISTINCT:
+            ht += np.bincount(chosen.owner, chosen.pt, minlength=len(events))
     if events.has("met.pt"):
         found["met"] = Variable(events.numbers("met.pt").astype(np.float64), every)
     found["ht"] = Variable(ht, every)

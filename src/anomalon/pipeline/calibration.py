@@ -1,0 +1,207 @@
+"""Calibrations compared: diagnosed, fitted, judged; one call behind ``anomalon style calibrate``.
+
+Where the target is a distorted simulation the truth is known, and the closed fraction says how much of the difference
+is gone. Otherwise diagnosis and two-sample test say what is left.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from anomalon.config import Settings
+from anomalon.distortions import Distortions, distort
+from anomalon.errors import ConfigError
+from anomalon.events import Events
+from anomalon.generation.flatten import unweighted
+from anomalon.models.storage import new_folder
+from anomalon.pipeline.calibration_tables import CalibrationResult, Comparison, Judged, as_markdown
+from anomalon.pipeline.progress import Progress, Silent
+from anomalon.sources import expand, open_source
+from anomalon.store import Store, StoreWriter
+from anomalon.style.closure import Closure, closures, combined
+from anomalon.style.contract import Calibrator
+from anomalon.style.diagnosis import Difference, diagnose, suspects
+from anomalon.style.objects import Freedom, ObjectType
+from anomalon.style.registry import calibrator, load_calibrator
+from anomalon.style.two_sample import two_sample_test
+
+Report = Callable[[int, int], None]
+"""Called with (done, in all)."""
+
+RESULTS = "results.json"
+TABLE = "table.md"
+_JETS = ("jets", "bjets", "other-jets")
+_BY_REGION = "pt by region"
+
+
+class Pair(Settings):
+    """Files of two samples of one process."""
+
+    source: tuple[str, ...] = Field(min_length=1)
+    target: tuple[str, ...] = Field(min_length=1)
+
+
+class CalibrationConfig(Pair):
+    """What is calibrated towards what, by which methods, and how it is judged.
+
+    Attributes:
+        source, target: stores or files; different events of one process.
+        distortions: put on the target by hand, so that the truth is known.
+        seed: of distortions, deals and tests.
+        selection: the cuts of the target, behind the distortions.
+        objects: what is moved; ``auto`` takes the first suspect of the diagnosis.
+        calibrators: settings of the methods, each with its ``kind``.
+        floor: files of a further sample like the target: what the two-sample test shows where nothing differs.
+        transfer: other processes, by name, to which the fitted maps are applied.
+        test_events: events of each sample in the two-sample tests.
+    """
+
+    distortions: Distortions = ()
+    seed: int = Field(default=1, ge=0)
+    selection: Freedom = Freedom()
+    objects: ObjectType | Literal["auto"] = "auto"
+    calibrators: tuple[dict[str, Any], ...] = Field(default=({"kind": "response"},), min_length=1)
+    floor: tuple[str, ...] = ()
+    transfer: dict[str, Pair] = Field(default_factory=dict)
+    test_events: int = Field(default=12_000, ge=500)
+
+
+def calibrate(config: CalibrationConfig, output: Path, *, progress: Progress | None = None) -> Comparison:
+    """Run a comparison of calibrations and write ``results.json``, ``table.md`` and the fitted ``calibrators/``.
+
+    Raises:
+        OutputExistsError: the output is there already.
+        ConfigError: the diagnosis finds nothing to calibrate and none was named, or a calibrator's setting is wrong.
+        EmptySelectionError: a sample has too few events or objects.
+    """
+    progress = progress or Silent()
+    with new_folder(output) as folder:
+        progress.start("read")
+        samples = _Samples(config)
+        source, target = samples.source(config), samples.target(config)
+        progress.start("diagnose")
+        differences = diagnose(source, target, seed=config.seed)
+        freedom = _freedom(config, suspects(differences))
+        untreated = two_sample_test(source, target, most=config.test_events, seed=config.seed)
+        floor = None
+        if config.floor:
+            other = samples.selected(samples.distorted(samples.load(config.floor)))
+            floor = two_sample_test(other, target, most=config.test_events, seed=config.seed)
+        results = []
+        for number, made in enumerate(_calibrators(config, freedom), 1):
+            progress.start(f"calibrate: {made.kind}")
+            results.append(_calibrated(made, samples, config))
+            made.save(folder / "calibrators" / f"{number}-{made.kind}")
+        comparison = Comparison(
+            config=config.model_dump(mode="json"), events=(len(source), len(target)), freedom=freedom,
+            diagnosis=differences, untreated=untreated, floor=floor, calibrations=tuple(results),
+        )  # fmt: skip
+        (folder / RESULTS).write_text(comparison.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        (folder / TABLE).write_text(as_markdown(comparison), encoding="utf-8")
+    return comparison
+
+
+def diagnosed(source: str, target: str, selection: Freedom, *, seed: int = 1) -> tuple[Difference, ...]:
+    """Differences between the events of two stores or files, behind the same cuts, the most significant first."""
+    a, b = (selection.selected(unweighted(_read((path,)), seed)) for path in (source, target))
+    return diagnose(a, b, seed=seed)
+
+
+def apply_calibrator(
+    folder: Path, source: str, output: Path, *, overwrite: bool = False, on_progress: Report | None = None
+) -> Store:
+    """Put a saved calibration on the events of a store or file, into a new store.
+
+    Raises:
+        ModelFileError: the calibration is damaged.
+        StoreError: the output is there already and ``overwrite`` is false.
+    """
+    found = load_calibrator(folder)
+    sources = [open_source(path) for path in expand((source,))]
+    total, done = sum(item.n_events for item in sources), 0
+    with StoreWriter(output, overwrite=overwrite) as writer:
+        for events in (events for item in sources for events in item.iterate()):
+            writer.append(found.transform(events))
+            done += len(events)
+            if on_progress is not None:
+                on_progress(done, total)
+        return writer.finish()
+
+
+def _read(files: tuple[str, ...]) -> Events:
+    return Events.concatenate(events for path in expand(files) for events in open_source(path).iterate())
+
+
+class _Samples:
+    """Samples as they are compared: of weight one, distorted where that is asked for, behind the cuts."""
+
+    def __init__(self, config: CalibrationConfig) -> None:
+        self.config = config
+        self._known: dict[tuple[str, ...], Events] = {}
+
+    def load(self, files: tuple[str, ...]) -> Events:
+        if files not in self._known:
+            self._known[files] = unweighted(_read(files), self.config.seed)
+        return self._known[files]
+
+    def distorted(self, events: Events) -> Events:
+        return distort(events, self.config.distortions, seed=self.config.seed)
+
+    def selected(self, events: Events) -> Events:
+        return self.config.selection.selected(events)
+
+    def source(self, pair: Pair) -> Events:
+        return self.selected(self.load(pair.source))
+
+    def target(self, pair: Pair) -> Events:
+        return self.selected(self.distorted(self.load(pair.target)))
+
+
+def _calibrated(made: Calibrator, samples: _Samples, config: CalibrationConfig) -> CalibrationResult:
+    """Fit one method, and judge it on its own process and on the others."""
+    start = time.perf_counter()
+    made.fit(samples.load(config.source), samples.target(config))  # what is below the cut may rise above it
+    seconds = time.perf_counter() - start
+    judged = {name: _judged(made, samples, pair) for name, pair in {"": config, **config.transfer}.items()}
+    own = judged.pop("")
+    return CalibrationResult(kind=made.kind, seconds=seconds, summary=made.summary(), judged=own, transfer=judged)
+
+
+def _judged(made: Calibrator, samples: _Samples, pair: Pair) -> Judged:
+    config, raw = samples.config, samples.load(pair.source)
+    calibrated, target = samples.selected(made.transform(raw)), samples.target(pair)
+    test = two_sample_test(calibrated, target, most=config.test_events, seed=config.seed)
+    before = two_sample_test(samples.selected(raw), target, most=config.test_events, seed=config.seed)
+    left = diagnose(calibrated, target, seed=config.seed)
+    found: dict[str, Closure] = {}
+    if config.distortions:
+        objects = made.settings.freedom.objects
+        twins = samples.selected(distort(raw, config.distortions, seed=config.seed + 1))
+        found = closures(samples.selected(raw), calibrated, twins, target, also=(objects,))
+        found[_BY_REGION] = combined([found[f"{objects}.pt, {region}"] for region in ("barrel", "beyond")], _BY_REGION)
+    return Judged(untreated=before, test=test, closures=found, left=left)
+
+
+def _calibrators(config: CalibrationConfig, freedom: Freedom) -> Iterator[Calibrator]:
+    common: Mapping[str, Any] = {"freedom": freedom.model_dump(), "seed": config.seed}
+    made = [calibrator({**common, **one}, where=f"calibrators.{i}") for i, one in enumerate(config.calibrators, 1)]
+    yield from made
+
+
+def _freedom(config: CalibrationConfig, found: tuple[str, ...]) -> Freedom:
+    """What is moved, with the cut where it is on the same objects."""
+    chosen = config.selection
+    if config.objects == "auto" and not found:
+        raise ConfigError(
+            "objects: auto: no object's pT differs between source and target by more than chance: there is nothing to "
+            "calibrate; name the objects if you know better"
+        )
+    objects = found[0] if config.objects == "auto" else config.objects
+    cut_too = objects == chosen.objects or (objects in _JETS and chosen.objects == "jets")
+    pt_min, at_least = (chosen.pt_min if cut_too else 0.0), (chosen.at_least if objects == chosen.objects else 0)
+    return Freedom.parse({**chosen.model_dump(), "objects": objects, "pt_min": pt_min, "at_least": at_least})
