@@ -11,8 +11,10 @@ import torch
 from anomalon.errors import ConfigError
 from anomalon.generation import radial
 from anomalon.generation.autoregressive import Autoregressive
+from anomalon.generation.contract import _keys
 from anomalon.generation.encoding import HEAD, PER_SLOT
 from anomalon.generation.flatten import PHI, flatten
+from anomalon.generation.heads import uniform
 from anomalon.generation.network import AutoregressiveNetwork
 from anomalon.generation.records import Learned
 from anomalon.kinematics import delta_phi, pair_mass
@@ -102,6 +104,32 @@ def test_the_sampler_draws_from_the_density_of_the_network(fitted: Autoregressiv
     error = weights.std() / np.sqrt(len(weights))
     assert error < 0.01
     assert weights.mean() == pytest.approx(1.0, abs=4 * error)
+
+
+def test_the_sampler_inverts_the_distributions_of_the_network() -> None:
+    # every number drawn has, in the network's own distribution, the cumulative probability that chance asked for
+    generator = quick("autoregressive", training={"epochs": 12, "batch_size": 32, "learning_rate": 1e-2})
+    generator.fit(toy_events())
+    assert isinstance(generator, Autoregressive)
+    generator.acceptance = generator._accepting().model_copy(update={"stored_if": ()})
+    n = 300
+    x, keys = encoded(generator, n, 3), _keys(3, "objects 0", np.arange(n))
+    rows = generator.network.rows(x)
+    step = (torch.arange(len(rows.event)) - rows.first()).numpy()
+    drawn = (rows.has_mass >= 0, rows.has_mass > 0, rows.is_object > 0, ~rows.is_first)
+    with torch.no_grad():
+        for head, (logits, chosen) in enumerate(zip(generator.network.logits(rows), drawn, strict=True)):
+            asked = [uniform(keys[e], 4 * s + head + 1) for e, s in zip(rows.event.numpy(), step, strict=True)]
+            got = cumulative(logits.softmax(1), rows.places[:, head])
+            off = np.abs(got.numpy() - asked)[chosen.numpy()]
+            assert np.quantile(off, 0.9) < 1e-3, head  # values are rounded, and close to others some phi are moved
+
+
+def cumulative(p: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
+    at = place * radial.BINS
+    whole = at.long().clamp(0, radial.BINS - 1)
+    own = p.gather(1, whole[:, None])[:, 0]
+    return p.cumsum(1).gather(1, whole[:, None])[:, 0] - own * (1 - (at - whole))
 
 
 def test_the_density_does_not_know_left_from_right_when_it_learns(fitted: Autoregressive) -> None:

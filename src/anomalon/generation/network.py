@@ -94,9 +94,12 @@ class AutoregressiveNetwork(nn.Module):
         """Log density of every event, in the space of the places, without the constant of the bins' widths."""
         if self.training:
             x = self._flipped(x)
-        context = x[:, HEAD : HEAD + self.shape.n_context]
-        rows = _Rows.of(self._slots(x), x[:, :HEAD], context, self)
+        rows = self.rows(x)
         return x.new_zeros(len(x)).index_add(0, rows.event, self._objects(rows))
+
+    def rows(self, x: Tensor) -> _Rows:
+        """The objects of encoded events in sequence."""
+        return _Rows.of(self._slots(x), x[:, :HEAD], x[:, HEAD : HEAD + self.shape.n_context], self)
 
     def _slots(self, x: Tensor) -> Tensor:
         return x[:, HEAD + self.shape.n_context :].view(len(x), self.shape.n_slots + 1, PER_SLOT)
@@ -113,6 +116,13 @@ class AutoregressiveNetwork(nn.Module):
 
     def _objects(self, rows: _Rows) -> Tensor:
         """Log density of each object given all before it, shape (object,)."""
+        drawn = (1.0, rows.has_mass, rows.is_object, ~rows.is_first)
+        logits = self.logits(rows)
+        parts = [d * _picked(part, rows.places[:, i]) for i, (d, part) in enumerate(zip(drawn, logits, strict=True))]
+        return torch.stack(parts).sum(0)
+
+    def logits(self, rows: _Rows) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Logits of pT, mass, eta and phi of each object given all before it, shape (object, bin) each."""
         embedded = self.element(rows.element)
         before = rows.sums_before(embedded)
         heads = self.shared(self.trunk(torch.cat([before, rows.state], 1))).split(self.widths.head, 1)
@@ -135,10 +145,8 @@ class AutoregressiveNetwork(nn.Module):
         phi_pairs = _PhiPotential.apply(  # type: ignore[no-untyped-call]
             phi_tables, self.balance(phi), rows, self.separation
         )
-        log_p = _picked(self.bins[0](pt), rows.places[:, 0])
-        log_p = log_p + rows.has_mass * _picked(self.bins[1](mass), rows.places[:, 1])
-        log_p = log_p + rows.is_object * _picked(self.bins[2](eta) + eta_pairs, rows.places[:, 2])
-        return log_p + ~rows.is_first * _picked(self.bins[3](phi) + phi_pairs, rows.places[:, 3])
+        made = [bins(hidden) for bins, hidden in zip(self.bins, (pt, mass, eta, phi), strict=True)]
+        return made[0], made[1], made[2] + eta_pairs, made[3] + phi_pairs
 
 
 def _picked(logits: Tensor, place: Tensor) -> Tensor:
