@@ -116,7 +116,7 @@ class AutoregressiveNetwork(nn.Module):
 
     def _objects(self, rows: _Rows) -> Tensor:
         """Log density of each object given all before it, shape (object,)."""
-        drawn = (1.0, rows.has_mass, rows.is_object, ~rows.is_first)
+        drawn = (torch.ones_like(rows.pt), rows.has_mass, rows.is_object, (~rows.is_first).to(rows.pt))
         logits = self.logits(rows)
         parts = [d * _picked(part, rows.places[:, i]) for i, (d, part) in enumerate(zip(drawn, logits, strict=True))]
         return torch.stack(parts).sum(0)
