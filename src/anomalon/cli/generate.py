@@ -86,6 +86,10 @@ def sample(
             "--require", "-r", metavar="OBJECTS", help="Such as 'leptons>=3': nothing is made and thrown away."
         ),
     ] = None,
+    refine: Annotated[
+        bool,
+        typer.Option("--refine/--no-refine", help="Use the model's refinement, where it has one; without is faster."),
+    ] = True,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is already there.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print what was made as JSON.")] = False,
 ) -> None:
@@ -96,7 +100,7 @@ def sample(
     from anomalon.pipeline.generation import Wanted, find_model, parse_condition, sample_to
 
     wanted = Wanted(number, seed, parse_condition(process, parameter or [], require or []))
-    generator = find_model(model)
+    generator = find_model(model, refine=refine)
     path = output or Path(f"{Path(model).name}-generated-{seed}")
     with progress("generating") as report:
         made = sample_to(generator, wanted, path, overwrite=overwrite, progress=report)
@@ -117,6 +121,10 @@ def card(
     events: Annotated[int | None, typer.Option("--events", "-n", min=2, help="Events in each sample.")] = None,
     splits: Annotated[int, typer.Option(min=2, help="Comparisons that give the intervals.")] = 5,
     seed: Annotated[int, typer.Option("--seed", "-s", min=0, help="Same seed, same numbers.")] = 0,
+    refine: Annotated[
+        bool,
+        typer.Option("--refine/--no-refine", help="Use the model's refinement, where it has one; without is faster."),
+    ] = True,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a card that is already there.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print every number as JSON.")] = False,
 ) -> None:
@@ -129,7 +137,7 @@ def card(
     from anomalon.pipeline.validation import check_validation_free, write_validation
 
     check_validation_free(output, overwrite=overwrite)
-    generator = find_model(model)
+    generator = find_model(model, refine=refine)
     values = {"events": events, "splits": splits, "seed": seed, "slots": generator.settings.slots}
     settings = ValidationSettings.parse(values, where="anomalon generate card")
     with progress("comparing", "comparisons") as report:

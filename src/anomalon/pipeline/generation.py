@@ -135,20 +135,26 @@ def _split(events: Events, share: float) -> tuple[Events, Events | None]:
     return events[~held], events[held]
 
 
-def find_model(name: str) -> Generator:
+def find_model(name: str, *, refine: bool = True) -> Generator:
     """A saved generator by its folder, or one that comes with anomalon by its name.
+
+    Args:
+        name: of either.
+        refine: whether to use its refinement, where it has one.
 
     Raises:
         UnknownNameError: neither.
         ModelFileError: damaged.
     """
-    folder = Path(name)
-    if folder.is_dir():
-        return load_generator(folder)
-    known = trained.names()
-    if name in known:
-        return load_generator(trained.folder(name))
-    raise UnknownNameError(f"no model '{name}': not a folder, and none that comes along; {suggest(name, known)}")
+    path = Path(name)
+    if not path.is_dir() and name not in trained.names():
+        raise UnknownNameError(
+            f"no model '{name}': not a folder, and none that comes along; {suggest(name, trained.names())}"
+        )
+    generator = load_generator(path if path.is_dir() else trained.folder(name))
+    if not refine:
+        generator.refinement = None
+    return generator
 
 
 ANYTHING = Condition()
