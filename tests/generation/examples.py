@@ -10,11 +10,22 @@ from anomalon.events import Events, Sample
 from anomalon.generation.contract import Generator
 from anomalon.generation.registry import get_generator
 
+_GAN = {"width": 8, "layers": 3, "noise": 4, "batch_size": 64, "steps": 2}
+_GANS = {"slots": "default", "multiplicities": {}, "met": _GAN, "particles": _GAN}
 QUICK: dict[str, dict[str, Any]] = {
     "autoregressive": {
         "network": {"element": 8, "trunk": 16, "head": 8, "pair": 4},
         "training": {"epochs": 2, "batch_size": 128},
     },
+    **{f"garcia2024-wgan{name}": _GANS for name in ("", "-gp", "-small", "-gp-small")},
+    "spline-flow": {
+        "element": 8,
+        "trunk": 8,
+        "head": 8,
+        "bins": 4,
+        "training": {"epochs": 2, "batch_size": 128},
+    },
+    "beta-vae": {"hidden": [16], "code": 4, "training": {"epochs": 2, "batch_size": 128}},
 }
 """Settings that fit in a moment; a generator without an entry uses its defaults."""
 

@@ -19,7 +19,7 @@ from anomalon.errors import (
     UnknownNameError,
 )
 from anomalon.events import Events, Sample
-from anomalon.generation import registry
+from anomalon.generation import contract, registry
 from anomalon.generation.condition import Condition
 from anomalon.generation.contract import Generator
 from anomalon.generation.flatten import KINDS, flatten
@@ -30,9 +30,17 @@ every_generator = pytest.mark.parametrize("name", generator_names())
 COLUMNS = [f"{c}.{k}" for c in ("electrons", "muons", "photons", "jets") for k in ("pt", "eta", "phi", "mass")]
 
 
+class Fitted(dict[str, Generator]):
+    """Generators by name, fitted when they are first asked for."""
+
+    def __missing__(self, name: str) -> Generator:
+        self[name] = quick(name).fit(toy_events(), toy_events(seed=9))
+        return self[name]
+
+
 @pytest.fixture(scope="module")
-def fitted() -> dict[str, Generator]:
-    return {name: quick(name).fit(toy_events(), toy_events(seed=9)) for name in generator_names()}
+def fitted() -> Fitted:
+    return Fitted()
 
 
 def numbers(events: Events) -> dict[str, np.ndarray]:
@@ -190,13 +198,14 @@ def test_events_that_do_not_fit_are_counted(name: str) -> None:
 
 
 @every_generator
-def test_an_impossible_storing_rule_ends_with_a_message(name: str) -> None:
+def test_an_impossible_storing_rule_ends_with_a_message(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contract, "MOST_ATTEMPTS", 50)
     generator = quick(name).fit(toy_events())
     acceptance = generator.acceptance
     assert acceptance is not None
     rule = acceptance.stored_if[0].model_copy(update={"pt_min": 1e6})
     generator.acceptance = acceptance.model_copy(update={"stored_if": (rule,)})
-    with pytest.raises(SimulationError, match=r"3 of 3 events break the storing rule after 1000 attempts"):
+    with pytest.raises(SimulationError, match=r"3 of 3 events break the storing rule after 50 attempts"):
         generator.sample(3, 1)
 
 

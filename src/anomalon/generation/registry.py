@@ -14,7 +14,13 @@ from anomalon.models.storage import read_manifest
 
 _GENERATORS: dict[str, Any] = {
     "autoregressive": "anomalon.generation.autoregressive:Autoregressive",
+    "beta-vae": "anomalon.generation.vae:BetaVAE",
+    "garcia2024-wgan": "anomalon.generation.gan:WGAN",
+    "garcia2024-wgan-gp": "anomalon.generation.gan:WGANGP",
+    "garcia2024-wgan-gp-small": "anomalon.generation.gan:SmallWGANGP",
+    "garcia2024-wgan-small": "anomalon.generation.gan:SmallWGAN",
     "marginals": "anomalon.generation.marginals:Marginals",
+    "spline-flow": "anomalon.generation.spline_flow:SplineFlow",
 }
 
 
