@@ -18,6 +18,13 @@ QUICK: dict[str, dict[str, Any]] = {
         "training": {"epochs": 2, "batch_size": 128},
     },
     **{f"garcia2024-wgan{name}": _GANS for name in ("", "-gp", "-small", "-gp-small")},
+    "flow-matching": {
+        "width": 8,
+        "heads": 2,
+        "blocks": 1,
+        "steps": 2,
+        "training": {"epochs": 2, "batch_size": 128},
+    },
     "spline-flow": {
         "element": 8,
         "trunk": 8,

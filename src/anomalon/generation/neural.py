@@ -106,11 +106,16 @@ class NeuralGenerator(Generator):
         self.decoder = Decoder(self.encoder)
 
     def _draw(self, asked: Asked) -> EventArrays:
-        blocks = [asked[start : start + BLOCK] for start in range(0, len(asked), BLOCK)]
+        order = np.argsort(asked.counts.sum(axis=1), kind="stable")  # events of a block are about as long
+        made = EventArrays(
+            np.zeros((len(asked), 2)), asked.counts, np.zeros((len(asked), sum(self.slots.values()), 4)), self.slots
+        )
         with one_thread_each(), torch.inference_mode():
-            drawn = [self._block(block) for block in blocks]
-        met, objects = (np.concatenate([getattr(part, name) for part in drawn]) for name in ("met", "objects"))
-        return EventArrays(met, asked.counts, objects, self.slots)
+            for start in range(0, len(asked), BLOCK):
+                rows = order[start : start + BLOCK]
+                drawn = self._block(asked[rows])
+                made.met[rows], made.objects[rows] = drawn.met, drawn.objects
+        return made
 
     def _works(self, drawn: EventArrays) -> npt.NDArray[np.bool_]:
         """Whether jets keep their distance, where that is asked for."""
@@ -166,6 +171,12 @@ class Rows:
         self.counts, self.context = x[:, :HEAD], x[:, HEAD:n]
         self.slots = x[:, n:].view(len(x), shape.n_slots + 1, PER_SLOT)
         self.there = filled(self.counts, shape)
+
+    @classmethod
+    def of(cls, counts: Tensor, context: Tensor, shape: Shape) -> Rows:
+        """Events whose numbers are still to be drawn."""
+        nothing = counts.new_zeros(len(counts), (shape.n_slots + 1) * PER_SLOT)
+        return cls(torch.cat([counts, context, nothing], 1), shape)
 
     def mirrored(self) -> None:
         """Mirror half of the events in eta, and half in phi: collisions of equal beams know neither side."""

@@ -15,6 +15,7 @@ from anomalon.models.storage import read_manifest
 _GENERATORS: dict[str, Any] = {
     "autoregressive": "anomalon.generation.autoregressive:Autoregressive",
     "beta-vae": "anomalon.generation.vae:BetaVAE",
+    "flow-matching": "anomalon.generation.set_flow:SetFlow",
     "garcia2024-wgan": "anomalon.generation.gan:WGAN",
     "garcia2024-wgan-gp": "anomalon.generation.gan:WGANGP",
     "garcia2024-wgan-gp-small": "anomalon.generation.gan:SmallWGANGP",
