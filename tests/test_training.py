@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import lightning_fabric
 import numpy as np
 import pytest
 import torch
@@ -235,3 +236,18 @@ def test_progress_hears_of_every_epoch() -> None:
     assert [r.epoch for r in reports] == [1, 2, 3, 4, 5, 6]
     assert tuple(r.validation_loss for r in reports) == record.validation_losses
     assert reports[-1].best_epoch == record.best_epoch + 1
+
+
+def test_the_device_that_was_asked_for_is_the_one_that_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    class Recording(lightning_fabric.Fabric):
+        def __init__(self, *, accelerator: str, devices: int) -> None:
+            asked.append(accelerator)
+            super().__init__(accelerator="cpu", devices=devices)
+
+    monkeypatch.setattr(lightning_fabric, "Fabric", Recording)
+    settings = QUICK.model_copy(update={"epochs": 1})
+    train(network(), squared, batches=some_values(), settings=settings, run=TrainingRun(device="cpu"))
+    train(network(), squared, batches=some_values(), settings=settings)
+    assert asked == ["cpu", "auto"]

@@ -133,12 +133,14 @@ class TrainingRun:
         resume: continue from the checkpoint, where there is one.
         progress: called after every epoch.
         checkpoint_seconds: time between checkpoints; the last epoch is always written.
+        device: ``cpu`` for losses that compute outside torch; ``auto`` takes an accelerator where there is one.
     """
 
     checkpoint_dir: Path | None = None
     resume: bool = False
     progress: Callable[[EpochReport], None] | None = None
     checkpoint_seconds: float = 5.0
+    device: Literal["auto", "cpu"] = "auto"
 
 
 def train(
@@ -173,7 +175,7 @@ def train(
     if learned is None:
         raise TrainingError("no training sample was given")
     with private_random_stream(), threads_for_step(module, settings.batch_size):
-        record = _Loop(module, loss, settings=settings, batches=learned).run(checked, run)
+        record = _Loop(module, loss, settings=settings, batches=learned, device=run.device).run(checked, run)
     module.cpu().eval()
     return record
 
@@ -203,9 +205,11 @@ def _sample(data: Any, settings: TrainingSettings) -> Batches | None:
 class _Loop:
     """One training: the network and the optimiser on their device, and what is known so far."""
 
-    def __init__(self, module: nn.Module, loss: Loss, *, settings: TrainingSettings, batches: Batches) -> None:
+    def __init__(
+        self, module: nn.Module, loss: Loss, *, settings: TrainingSettings, batches: Batches, device: str
+    ) -> None:
         self.settings, self.loss, self.batches = settings, loss, batches
-        self.fabric = _fabric()
+        self.fabric = _fabric(device)
         optimizer = torch.optim.AdamW(
             module.to(self.fabric.device).parameters(),
             lr=settings.learning_rate,
@@ -285,15 +289,15 @@ class _Loop:
         self.record = replace(self.record, best_epoch=best)
 
 
-def _fabric() -> Any:
-    """One device, found by Fabric, without its advice on the terminal."""
+def _fabric(device: str) -> Any:
+    """One device, found by Fabric where it is ``auto``, without its advice on the terminal."""
     from lightning_fabric import Fabric  # noqa: PLC0415 - takes a second, and scoring does not need it
 
     for name in ("lightning_fabric", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return Fabric(accelerator="auto", devices=1)
+        return Fabric(accelerator=device, devices=1)
 
 
 def _tensors(batches: Batches, epoch: int, device: torch.device, scale: float) -> Iterator[tuple[Tensor, Tensor]]:
