@@ -7,7 +7,7 @@ import pytest
 
 from anomalon.errors import ConfigError, UnknownNameError
 from anomalon.events import Events
-from anomalon.generation.flatten import flatten
+from anomalon.generation.flatten import KINDS, flatten
 from anomalon.generation.layout import SLOTS, Acceptance, Numbering, Reach, get_slots, to_events
 from anomalon.kinematics import M_ELECTRON, M_MUON
 from tests.generation.examples import SAMPLE, toy_events
@@ -84,3 +84,10 @@ def test_jets_that_come_too_close_are_seen() -> None:
             item = near | {"phi": phi} | ({"charge": 1} if other == "electrons" else {})
             rows = [{"jets": [near, item]} if other == "jets" else {"jets": [near], other: [item]}]
             assert acceptance.separates(flatten(Events.from_dicts(rows), SLOTS["default"])).tolist() == [apart]
+
+
+def test_a_mask_without_anything_that_the_storing_rule_looks_at_is_never_asked_for() -> None:
+    acceptance = Acceptance.of_detector("darkmachines")
+    nothing, jet = np.zeros((1, len(KINDS)), np.int64), np.eye(len(KINDS), dtype=np.int64)[:1]
+    assert acceptance.may_store(np.concatenate([nothing, jet])).tolist() == [False, True]
+    assert acceptance.model_copy(update={"stored_if": ()}).may_store(nothing).all()

@@ -17,6 +17,7 @@ from pydantic import Field, field_validator
 from anomalon.config import Settings
 from anomalon.errors import ConfigError, EmptySelectionError, UnknownNameError, suggest
 from anomalon.generation.flatten import KINDS, Floats, Ints
+from anomalon.generation.layout import Acceptance
 from anomalon.generation.multiplicities import Alias, MaskTable, MultiplicitySettings, mask_table
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
@@ -131,13 +132,18 @@ class Known:
         samples: in the order of the fit.
         settings: how multiplicities are modelled.
         slots: by kind.
+        acceptance: masks that its storing rule always refuses are left out, such as no object at all.
     """
 
     def __init__(
-        self, samples: Sequence[FittedSample], settings: MultiplicitySettings, slots: Mapping[str, int]
+        self,
+        samples: Sequence[FittedSample],
+        settings: MultiplicitySettings,
+        slots: Mapping[str, int],
+        acceptance: Acceptance | None = None,
     ) -> None:
         self.samples = tuple(samples)
-        self.settings, self.slots = settings, dict(slots)
+        self.settings, self.slots, self.acceptance = settings, dict(slots), acceptance
         self.processes = tuple(dict.fromkeys(sample.process for sample in samples))
         self.parameters = tuple(sorted({name for sample in samples for name in sample.parameters}))
         points = np.array([[s.parameters.get(p, 0.0) for p in self.parameters] for s in samples]).reshape(
@@ -167,7 +173,9 @@ class Known:
         """Masks of a sample of the fit."""
         if index not in self._tables:
             sample = self.samples[index]
-            self._tables[index] = mask_table(sample.masks, sample.frequencies, self.settings, self.slots)
+            every = mask_table(sample.masks, sample.frequencies, self.settings, self.slots)
+            accepted = self.acceptance
+            self._tables[index] = every if accepted is None else every.where(accepted.may_store(every.masks))[0]
         return self._tables[index]
 
     def total_variation(self) -> float:

@@ -132,6 +132,13 @@ class Acceptance(Settings):
             return np.ones(len(arrays), dtype=np.bool_)
         return np.asarray(np.any([_holds(rule, arrays) for rule in self.stored_if], axis=0))
 
+    def may_store(self, masks: Ints) -> Mask:
+        """Whether masks (mask, kind) have an object that the storing rule looks at: others never obey it."""
+        looked_at = {rule.collection for rule in self.stored_if}
+        if not looked_at:
+            return np.ones(len(masks), dtype=np.bool_)
+        return np.asarray(masks[:, [COLLECTION_OF[CLASS_OF[kind]] in looked_at for kind in KINDS]].any(axis=1))
+
     def separates(self, arrays: EventArrays) -> Mask:
         """Whether all jets of an event keep their distance, shape (event,): a slow check, for tests and training."""
         jets, there = arrays.of("b", "j")
