@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from anomalon import training
 from anomalon.errors import ConfigError
 from anomalon.generation import radial
 from anomalon.generation.autoregressive import Autoregressive
@@ -176,3 +177,18 @@ def test_an_interrupted_training_ends_like_an_uninterrupted_one(tmp_path: Path) 
 def test_widths_come_in_fours() -> None:
     with pytest.raises(ConfigError, match="must be a multiple of four"):
         quick("autoregressive", network={"head": 10})
+
+
+def test_it_learns_on_the_processor_whatever_accelerators_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    # its loss is computed by compiled loops on the memory of the processor
+    asked: list[str] = []
+    fabric = training._fabric
+
+    def record(device: str) -> object:
+        asked.append(device)
+        return fabric(device)
+
+    monkeypatch.setattr(training, "_fabric", record)
+    quick("autoregressive").fit(toy_events())
+    quick("autoregressive").fit(toy_events(), run=TrainingRun(device="auto"))
+    assert asked == ["cpu", "cpu"]

@@ -98,9 +98,29 @@ def test_a_training_that_was_killed_goes_on_to_the_same_model(
     assert np.allclose(ours.numbers("met.pt"), theirs.numbers("met.pt"), rtol=1e-4)
 
 
+def test_a_model_can_be_tuned_and_the_tuning_goes_on_when_it_was_killed(
+    store: Path, model: Path, tmp_path: Path
+) -> None:
+    def stop(report: Any) -> None:
+        raise KeyboardInterrupt
+
+    values, inputs = {"training": {"epochs": 2}, "slots": "garcia2024"}, gen.TrainingInputs((str(store),), events=300)
+    whole = gen.train_generator(gen.make_tuning(str(model), values), inputs, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        gen.train_generator(gen.make_tuning(str(model), values), inputs, tmp_path / "tuned", progress=stop)
+    gen.train_generator(gen.make_tuning(str(model), values), inputs, tmp_path / "tuned", resume=True)
+    tuned = gen.find_model(str(tmp_path / "tuned"))
+    assert tuned.report is not None
+    assert tuned.report.tuned_from is not None
+    assert tuned.report.tuned_from.name == str(model)
+    assert np.allclose(tuned.sample(50, 1).numbers("met.pt"), whole.sample(50, 1).numbers("met.pt"), rtol=1e-4)
+    with pytest.raises(UnknownNameError, match="no model 'nothing'"):
+        gen.make_tuning("nothing", {})
+
+
 def test_validation_events_are_held_out_by_identity_with_all_their_versions(store: Path) -> None:
     events = Store(store).load()
-    learned, checked = gen._split(events, 0.2)
+    learned, checked = gen.hold_out(events, 0.2)
     assert len(learned) + len(checked) == len(events)
     assert not set(learned.numbers("event").tolist()) & set(checked.numbers("event").tolist())
     assert 0.15 < len(checked) / len(events) < 0.25

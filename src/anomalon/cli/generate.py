@@ -30,6 +30,10 @@ def train(
     config: Annotated[
         Path | None, typer.Option(help="A YAML file with the generator's kind and settings.", show_default=False)
     ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option("--from", metavar="MODEL", help="Fine-tune this model: its folder, or one that comes along."),
+    ] = None,
     kind: Annotated[str | None, typer.Option(help="Kind of generator; default: autoregressive.")] = None,
     slots: Annotated[
         str | None, typer.Option(help="Numbers of objects: default, or garcia2024 (17 slots).", show_default=False)
@@ -48,14 +52,17 @@ def train(
 ) -> None:
     """Fit a generator to events. Weights are removed first, by keeping each event in proportion to its weight.
 
+    With --from few events are enough: slots and acceptance are the model's, and --config has settings of the tuning.
+
     Example: anomalon generate train stores/ttbar --output models/ttbar --detector darkmachines
     """
     from anomalon.config import load_yaml
-    from anomalon.pipeline.generation import TrainingInputs, make_generator, train_generator
+    from anomalon.pipeline.generation import TrainingInputs, make_generator, make_tuning, train_generator
 
     given = {"kind": kind, "slots": slots, "acceptance": detector, "seed": seed}
     values = {**(load_yaml(config) if config else {}), **{k: v for k, v in given.items() if v is not None}}
-    generator = make_generator(values, where=str(config or "anomalon generate train"))
+    where = str(config or "anomalon generate train")
+    generator = make_tuning(start, values, where) if start else make_generator(values, where)
     with listener() as report:
         report.start(f"train {generator.kind}")
         inputs = TrainingInputs(tuple(events), number, validation)
@@ -138,7 +145,8 @@ def card(
 
     check_validation_free(output, overwrite=overwrite)
     generator = find_model(model, refine=refine)
-    values = {"events": events, "splits": splits, "seed": seed, "slots": generator.settings.slots}
+    kept = generator.settings.multiplicities.coverage
+    values = {"events": events, "splits": splits, "seed": seed, "slots": generator.settings.slots, "mask_share": kept}
     settings = ValidationSettings.parse(values, where="anomalon generate card")
     with progress("comparing", "comparisons") as report:
         found = judge(generator, real, train, settings, seed=seed + 1, progress=report)
@@ -233,6 +241,9 @@ def _tell_fit(fitted: Generator, output: Path, *, json: bool) -> None:
         print_json({"output": str(output), "report": None if report is None else report.model_dump(mode="json")})
         return
     _line(f"model written: {output}")
+    if report is not None and report.tuned_from is not None:
+        started = report.tuned_from
+        _line(f"tuned from {started.name}: {', '.join(started.trained_on)}, {started.learned:,} events")
     if report is not None:
         _line(
             f"learned from {report.learned:,} events of weight one out of {report.read:,} rows; left out: "

@@ -7,6 +7,7 @@ by exact rejection. See :mod:`anomalon.generation.network` for the density.
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -93,14 +94,25 @@ class Autoregressive(Generator):
 
     Settings: ClassVar[type[GeneratorSettings]] = AutoregressiveSettings
     kind = "autoregressive"
+    minimum_events: ClassVar[int] = 50
     settings: AutoregressiveSettings
+    start: Autoregressive | None = None
+    """A fitted generator that a fit starts from: see :mod:`anomalon.generation.tuning`."""
+    encoder: Encoder
+    network: AutoregressiveNetwork
 
     def _fit(self, learned: Learned, validation: Learned | None, run: TrainingRun | None) -> None:
         shape = Shape(self.slots, self._require_fit().n_context)
-        self.encoder = Encoder.of(learned, shape, self._accepting())
+        start = self.start
+        if start is None:
+            self.encoder = Encoder.of(learned, shape, self._accepting())
+        else:
+            self.encoder = start.encoder.tuned(learned, shape)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.settings.seed)
             self.network = self._build()
+        if start is not None:
+            self.network.load_state_dict(start.weights(shape.n_context))
         settings = self.settings.training.model_copy(update={"seed": self.settings.seed})
         self.record = train(
             self.network,
@@ -108,9 +120,19 @@ class Autoregressive(Generator):
             batches=self.encoder.encode(learned, self.settings.seed),
             validation=None if validation is None else self.encoder.encode(validation, self.settings.seed + 1),
             settings=settings,
-            run=run,
+            run=replace(run or TrainingRun(), device="cpu"),  # the loss is computed by compiled loops of the processor
         )
         self._compile()
+
+    def weights(self, n_context: int) -> dict[str, Tensor]:
+        """Weights for another context: that of the fit becomes its mean, the other one has no effect yet."""
+        known, state = self._require_fit(), dict(self.network.state_dict())
+        mean = np.average(known.contexts(), axis=0, weights=[sample.events for sample in known.samples])
+        first = state["trunk.0.weight"]
+        kept, context = first.split([first.shape[1] - known.n_context, known.n_context], 1)
+        state["trunk.0.bias"] = state["trunk.0.bias"] + context @ torch.from_numpy(mean).to(context)
+        state["trunk.0.weight"] = torch.cat([kept, kept.new_zeros(len(kept), n_context)], 1)
+        return state
 
     def _build(self) -> AutoregressiveNetwork:
         widths = Widths(**self.settings.network.model_dump())

@@ -86,18 +86,16 @@ class Generator(ABC):
             InvalidEventsError: a value is NaN or infinite.
             ConfigError: parameters are missing for a sample, or differ in their names.
         """
+        self._refuse_too_few(len(events))
         arrays, dataset, counted = self._usable(events)
         if self.acceptance is None:
             self.acceptance = self._acceptance(arrays)
         self.known = self._know(events.samples, arrays.counts, dataset, parameters or {})
         learned, counted = self._chosen(arrays, dataset, counted)
         self._refuse_too_few(len(learned))
-        self.report = FitReport(
-            **counted,
-            learned=len(learned),
-            masks=sum(len(sample.masks) for sample in self.known.samples),
-            total_variation=self.known.total_variation(),
-        )
+        masks = sum(len(sample.masks) for sample in self.known.samples)
+        values = {**counted, "learned": len(learned), "masks": masks, "total_variation": self.known.total_variation()}
+        self.report = FitReport.parse(values)
         self.trained_on = tuple(sample.name for sample in events.samples)
         checked = None if validation is None else self._chosen(*self._usable(validation))[0]
         self._fit(learned, checked, run)
@@ -187,7 +185,7 @@ class Generator(ABC):
     def _restore(self, saved: Mapping[str, Any]) -> None:
         self.acceptance = Acceptance.parse(saved["acceptance"])
         samples = [_fitted(sample) for sample in saved["samples"]]
-        self.known = Known(samples, self.settings.multiplicities, self.slots)
+        self.known = Known(samples, self.settings.multiplicities, self.slots, self.acceptance)
         self.report = None if saved["report"] is None else FitReport.parse(saved["report"])
         self.trained_on = tuple(saved["trained_on"])
 
@@ -199,8 +197,6 @@ class Generator(ABC):
 
     def _usable(self, events: Events) -> tuple[EventArrays, Ints, dict[str, int]]:
         """Events of weight one that fit into the slots, their samples, and what was left out."""
-        if len(events) < self.minimum_events:
-            self._refuse_too_few(len(events))
         drawn = unweighted(events, self.settings.seed)
         arrays = flatten(drawn, self.slots)
         _refuse_not_finite(arrays)
@@ -239,7 +235,7 @@ class Generator(ABC):
             if not len(own):
                 raise TrainingError(f"{self.kind}: sample '{sample.name}' has no event that fits; leave it out")
             fitted.append(FittedSample(sample.process, dict(parameters.get(sample.name, {})), len(own), *seen(own)))
-        return Known(fitted, self.settings.multiplicities, self.slots)
+        return Known(fitted, self.settings.multiplicities, self.slots, self._accepting())
 
     def _refuse_too_few(self, n: int) -> None:
         if n < self.minimum_events:
@@ -286,6 +282,7 @@ class Generator(ABC):
         provenance = {
             "generator": self.kind,
             "trained_on": list(self.trained_on),
+            **self._tuned_from(),
             "seed": seed,
             "condition": condition.model_dump(mode="json", exclude_defaults=True),
         }
@@ -302,6 +299,10 @@ class Generator(ABC):
             )
             for process, share in zip(known.processes, shares, strict=True)
         )
+
+    def _tuned_from(self) -> dict[str, Any]:
+        started = None if self.report is None else self.report.tuned_from
+        return {} if started is None else {"tuned_from": started.model_dump(mode="json")}
 
     def _refined(self, learned: Learned, settings: RefinementSettings) -> Refinement:
         """Learn to tell the training events from as many generated ones of the same masks."""

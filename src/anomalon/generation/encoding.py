@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from anomalon.generation.flatten import ETA, KINDS, MASS, PHI, PT, EventArrays, Floats
 from anomalon.generation.layout import CLASS_OF, CLASSES, MASS_OF, Acceptance
-from anomalon.generation.quantiles import quantile_table, to_uniform
+from anomalon.generation.quantiles import quantile_table, to_uniform, tuned_table
 from anomalon.generation.records import Learned
 from anomalon.kinematics import delta_phi
 
@@ -95,20 +95,34 @@ class Encoder:
     @classmethod
     def of(cls, learned: Learned, shape: Shape, acceptance: Acceptance) -> Encoder:
         """Take the distributions of training events."""
-        arrays, there = learned.arrays, learned.arrays.present
+        arrays = learned.arrays
         muons = float(np.median(_soft(arrays, True)[0])) <= float(np.median(_soft(arrays, False)[0]))
         made = cls(shape, acceptance, np.zeros((0, 0)), muons=muons)
-        which, first = CLASS_OF_KIND[shape.kind[:-1]], shape.place[:-1] == 0
-        x, objects, tables = made._ratios(arrays), arrays.objects, []
+        made.tables = np.stack([quantile_table(*column) for column in made._columns(arrays)])
+        return made
+
+    def tuned(self, learned: Learned, shape: Shape) -> Encoder:
+        """The same places for other events: bins mean what they meant, unless most of the events are in one of them."""
+        made = Encoder(shape, self.acceptance, self.tables, muons=self.muons)
+        columns = zip(self.tables, made._columns(learned.arrays), strict=True)
+        made.tables = np.stack([tuned_table(table, *column) for table, column in columns])
+        return made
+
+    def _columns(self, arrays: EventArrays) -> list[tuple[Floats, float | None, float | None]]:
+        """Values of each table, and where it begins and ends whatever they are."""
+        there, objects, kind = arrays.present, arrays.objects, self.shape.kind[:-1]
+        which, first = CLASS_OF_KIND[kind], self.shape.place[:-1] == 0
+        x, columns = self._ratios(arrays), []
         for is_first in (True, False):
-            tables += [_pt_table(x[:, at][there[:, at]], is_first) for at in _slots(which, first == is_first)]
+            ends = (0.0, None) if is_first else (0.0, 1.0)
+            columns += [(x[:, at][there[:, at]], *ends) for at in _slots(which, first == is_first)]
         for at in _slots(which, np.ones(len(which), dtype=np.bool_)):
             eta = objects[:, at, ETA][there[:, at]]
-            tables.append(quantile_table(np.concatenate([eta, -eta])))
-        for at in _slots(which, HAS_MASS[shape.kind[:-1]]):
-            tables.append(quantile_table((objects[:, at, MASS] / np.maximum(objects[:, at, PT], 1e-9))[there[:, at]]))
-        made.tables = np.stack([*tables, quantile_table(made._above(_soft(arrays, muons)[0]), lowest=0.0)])
-        return made
+            columns.append((np.concatenate([eta, -eta]), None, None))
+        for at in _slots(which, HAS_MASS[kind]):
+            relative = objects[:, at, MASS] / np.maximum(objects[:, at, PT], 1e-9)
+            columns.append((relative[there[:, at]], None, None))
+        return [*columns, (self._above(_soft(arrays, self.muons)[0]), 0.0, None)]
 
     def encode(self, learned: Learned, seed: int) -> npt.NDArray[np.float32]:
         """Events as rows of numbers, shape (event, number): see :data:`HEAD` and :data:`PER_SLOT`."""
@@ -169,7 +183,3 @@ def _first_phi(arrays: EventArrays) -> Floats:
 def _slots(which: npt.NDArray[np.int64], chosen: npt.NDArray[np.bool_]) -> list[npt.NDArray[np.int64]]:
     """Slots of each class among those chosen."""
     return [np.flatnonzero((which == c) & chosen) for c in range(N_CLASSES)]
-
-
-def _pt_table(x: Floats, is_first: bool) -> Floats:
-    return quantile_table(x, lowest=0.0) if is_first else quantile_table(x, lowest=0.0, highest=1.0)

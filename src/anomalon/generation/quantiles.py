@@ -10,10 +10,16 @@ import numpy.typing as npt
 
 from anomalon.generation.flatten import Floats
 
+BINS = 64
+"""Bins of every number that is drawn: places of equal width."""
 KNOTS = 512
 """Equal steps in probability of a table."""
 _FINER = 6
 """Halvings of the first and last step."""
+_OWN = 10.0
+"""Values that the shape of a table's own tail counts for beside others."""
+_CROWDED = 0.5
+"""Share of the values in one bin from which on a table does not resolve them."""
 
 
 def knots() -> Floats:
@@ -41,6 +47,41 @@ def quantile_table(values: Floats, lowest: float | None = None, highest: float |
     if highest is not None:
         table = np.concatenate([np.minimum(table[:-1], highest), [highest]])
     return np.asarray(table.astype(np.float32).astype(np.float64))
+
+
+def tuned_table(table: Floats, values: Floats, lowest: float | None = None, highest: float | None = None) -> Floats:
+    """A table for other values, in which bins keep their meaning: only the first and the last one get a new shape.
+
+    There, where values may lie beyond the table, it becomes that of the values, mixed with its own as if that were
+    :data:`_OWN` of them. Where most values are in a single bin, bins that mean something else are the smaller evil: the
+    table is made anew.
+
+    Args:
+        table: quantiles, shape (knot,).
+        values: shape (object,).
+        lowest: end in place of the smallest value, for a table made anew.
+        highest: end in place of the largest value, for a table made anew.
+    """
+    if len(values) >= BINS:
+        places = to_uniform(values, table, (np.arange(len(values)) + 0.5) / len(values))
+        if np.bincount((places * BINS).astype(np.int64)).max() > _CROWDED * len(values):
+            return quantile_table(values, lowest, highest)
+    upper = _with_tail(table, values)
+    return np.asarray(-_with_tail(-upper[::-1], -values)[::-1])
+
+
+def _with_tail(table: Floats, values: Floats) -> Floats:
+    """The table with another shape of its last bin."""
+    begin = 1.0 - 1.0 / BINS
+    last = np.flatnonzero(begin <= PROBABILITIES)
+    edge = table[last[0]]
+    own = from_uniform(np.linspace(begin, 1.0, 101), table)
+    every = np.concatenate([own, values[values > edge]])
+    order = np.argsort(every, kind="stable")
+    weights = np.where(order < len(own), _OWN / len(own), 1.0)
+    reached = np.cumsum(weights) - weights
+    tail = np.interp((PROBABILITIES[last] - begin) * BINS, reached / reached[-1], every[order])
+    return np.concatenate([table[: last[0]], [edge], tail[1:].astype(np.float32).astype(np.float64)])
 
 
 def to_uniform(values: Floats, table: Floats, noise: Floats) -> Floats:

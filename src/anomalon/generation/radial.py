@@ -15,9 +15,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from anomalon.generation import quantiles
 from anomalon.generation.arithmetic import compiled
 
-BINS = 64
+BINS = quantiles.BINS
 """Bins of every number that is drawn."""
 MASS_KNOTS, DISTANCE_KNOTS, BALANCE_KNOTS, ETA_KNOTS = 72, 40, 32, 24
 PAIR_KNOTS = MASS_KNOTS + DISTANCE_KNOTS

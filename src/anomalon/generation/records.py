@@ -38,6 +38,24 @@ class GeneratorSettings(Settings):
     seed: int = Field(default=0, ge=0)
 
 
+class TunedFrom(Settings):
+    """What a fine-tuned generator started from.
+
+    Attributes:
+        name: of the model, or its folder; empty where it was not read from one.
+        trained_on: names of the samples that it had learned from.
+        learned: events that it had learned from.
+        sha256: of its weights and tables.
+        tuned_from: what it had started from itself.
+    """
+
+    name: str = ""
+    trained_on: tuple[str, ...]
+    learned: int
+    sha256: str
+    tuned_from: TunedFrom | None = None
+
+
 class FitReport(Settings):
     """What a generator was fitted to.
 
@@ -50,6 +68,7 @@ class FitReport(Settings):
         learned: events learned from.
         masks: different masks among them.
         total_variation: between the model of the multiplicities and what was seen, before anything was filtered.
+        tuned_from: the generator that the fit started from; null for a fit from scratch.
     """
 
     read: int
@@ -60,6 +79,7 @@ class FitReport(Settings):
     learned: int
     masks: int
     total_variation: float
+    tuned_from: TunedFrom | None = None
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,9 @@ from anomalon.generation.condition import Condition
 from anomalon.generation.contract import Generator
 from anomalon.generation.flatten import FIELDS
 from anomalon.generation.registry import get_generator, load_generator
+from anomalon.generation.tuning import FineTuning, hold_out
 from anomalon.generation.validate import validate
 from anomalon.generation.validation import Validation, ValidationSettings
-from anomalon.hashing import hash_events, uniforms
 from anomalon.ledger import Ledger, LedgerEntry
 from anomalon.pipeline.validation import read_events
 from anomalon.sources import expand, open_source
@@ -64,8 +64,24 @@ def make_generator(values: Mapping[str, Any], where: str = "generator") -> Gener
     return family(family.Settings.parse(settings, where=where))
 
 
+def make_tuning(model: str, values: Mapping[str, Any], where: str = "tuning") -> FineTuning:
+    """A fine-tuning of a saved generator, or of one that comes along.
+
+    Args:
+        model: its folder or name.
+        values: settings of :class:`~anomalon.generation.tuning.TuningSettings`; what is the model's (``kind``,
+            ``slots``, ``acceptance``) may be repeated.
+        where: file of the settings, for messages.
+
+    Raises:
+        UnknownNameError: there is no such model.
+        ConfigError: it is of another kind, has other slots or another acceptance, or a setting is wrong.
+    """
+    return FineTuning.of(find_model(model), values, name=model, where=where)
+
+
 def train_generator(
-    generator: Generator,
+    generator: Generator | FineTuning,
     inputs: TrainingInputs,
     output: Path,
     *,
@@ -76,7 +92,7 @@ def train_generator(
     """Fit a generator and save it; the folder appears when it is complete, and a killed training can go on.
 
     Args:
-        generator: of :func:`make_generator`.
+        generator: of :func:`make_generator`, or of :func:`make_tuning` to start from a fitted one.
         inputs: the events.
         output: folder of the model.
         resume: go on with a training that was killed.
@@ -93,17 +109,17 @@ def train_generator(
     if not resume:
         shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True, exist_ok=True)
-    learned, checked = _split(_events(inputs), inputs.validation_share)
+    learned, checked = hold_out(_events(inputs), inputs.validation_share)
     run = TrainingRun(checkpoint_dir=partial / CHECKPOINT, resume=resume, progress=progress)
-    generator.fit(learned, checked, parameters=inputs.parameters, run=run)
+    fitted = generator.fit(learned, checked, parameters=inputs.parameters, run=run)
     made = partial / "model"
     shutil.rmtree(made, ignore_errors=True)
-    generator.save(made)
+    fitted.save(made)
     if output.exists():
         shutil.rmtree(output)
     made.replace(output)
     shutil.rmtree(partial)
-    return generator
+    return fitted
 
 
 def _events(inputs: TrainingInputs) -> Events:
@@ -121,18 +137,6 @@ def _some(path: str, most: int | None) -> Events:
             if most is not None and number >= most:
                 return Events.concatenate(found)
     return Events.concatenate(found)
-
-
-def _split(events: Events, share: float) -> tuple[Events, Events | None]:
-    """Events to learn from and to check on; all versions of an event are on the same side."""
-    if not 0 <= share < 1:
-        raise ConfigError(f"validation share = {share:g}: expected a number from 0 to below 1")
-    if share == 0:
-        return events, None
-    samples = [sample.name for sample in events.samples]
-    ids = [events.numbers("lumi"), events.numbers("event")]
-    held = uniforms(hash_events("generator validation", samples, events.numbers("dataset"), ids)) < share
-    return events[~held], events[held]
 
 
 def find_model(name: str, *, refine: bool = True) -> Generator:
