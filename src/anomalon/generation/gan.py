@@ -72,7 +72,7 @@ class GANSettings(GeneratorSettings):
     slots: str | dict[str, int] = "garcia2024"
     multiplicities: MultiplicitySettings = MultiplicitySettings(coverage=0.95)
     mass_shell: bool = True
-    met: AdversarialSettings = METSettings()
+    met: METSettings = METSettings()
     particles: AdversarialSettings = AdversarialSettings()
 
     @property
@@ -100,7 +100,7 @@ class Range:
 
     def values(self, scaled: Floats) -> Floats:
         """Back from [-1, 1]."""
-        return np.asarray(self.low + (self.high - self.low) * np.clip((scaled + 1) / 2, 0.0, 1.0))
+        return np.clip(self.low + (self.high - self.low) * (scaled + 1) / 2, self.low, self.high)
 
 
 class Sequence(Generator):
@@ -126,10 +126,9 @@ class Sequence(Generator):
             if around.progress is not None:
                 around.progress(EpochReport(len(losses), total, loss, None, 0.0, len(losses), time.monotonic() - start))
 
-        seed = 1000 * self.settings.seed
         with private_random_stream():
-            for i, (name, rows) in enumerate(data.items()):
-                gan = Adversaries(self._sizes(name), self._settings(name), bound=self.settings.bound, seed=seed + i)
+            for name, rows in data.items():
+                gan = self._adversaries(name, around.device)
                 path = None if around.checkpoint_dir is None else around.checkpoint_dir / f"{name}.safetensors"
                 if len(rows[0]):
                     where = Around(path, around.resume, around.checkpoint_seconds, tell)
@@ -139,6 +138,10 @@ class Sequence(Generator):
                     self.networks[name] = gan.generator.cpu().eval()
         self.record = TrainingRecord(tuple(losses), (), (), len(losses) - 1, time.monotonic() - start, "epochs")
         self._ready()
+
+    def _adversaries(self, name: str, device: str) -> Adversaries:
+        seed = 1000 * self.settings.seed + self._names().index(name)
+        return Adversaries(self._sizes(name), self._settings(name), bound=self.settings.bound, seed=seed, device=device)
 
     def _settings(self, name: str) -> AdversarialSettings:
         return self.settings.met if name == MET else self.settings.particles

@@ -147,7 +147,7 @@ class Alias:
     """The alias method: a draw from n probabilities in constant time (Walker 1977; Vose 1991).
 
     >>> Alias(np.array([0.5, 0.0, 0.5])).draw(np.array([0.1, 0.4, 0.5, 0.9])).tolist()
-    [0, 0, 2, 2]
+    [0, 2, 2, 0]
     """
 
     def __init__(self, probabilities: Floats) -> None:

@@ -1,9 +1,8 @@
 """What the smooth neural generators share: encoding, training, sampling in float64, saving.
 
 Objects in sequence are those of :mod:`anomalon.generation.encoding`, soft momentum last, with the places of pT, mass
-and eta turned into normal numbers. Numbers that no event decides, the mass of a lepton and eta of soft momentum, are
-noise to be ignored. Events are sampled in float64: float32 sums depend on the size of a batch in the last digits, and
-events must not.
+and eta turned into normal numbers; what nobody has to draw, the mass of a lepton and eta of soft momentum, is 0. Events
+are sampled in float64: float32 sums depend on the size of a batch in the last digits, and events must not.
 """
 
 from __future__ import annotations
@@ -35,6 +34,8 @@ BLOCK = 1024
 """Events drawn at once."""
 SLOT_PT, SLOT_ETA, SLOT_PHI, SLOT_MASS, NORMAL = 0, 1, 2, 3, 4
 """Numbers of a slot: those of the object, then pT, mass and eta as normal numbers."""
+_CLOSEST = 1e-7
+"""Places nearer to an end of a distribution are taken to be there."""
 _WEIGHTS, _TABLES = "network.safetensors", "tables.safetensors"
 
 
@@ -88,16 +89,12 @@ class NeuralGenerator(Generator):
         return Shape(self.slots, self._require_fit().n_context)
 
     def _encoded(self, learned: Learned, seed: int) -> npt.NDArray[np.float32]:
-        """Rows of the encoder with normal numbers in place of uniform ones, and noise where there is nothing."""
+        """Rows of the encoder with normal numbers in place of uniform ones, 0 where there is nothing to draw."""
         rows, shape = self.encoder.encode(learned, seed), self.encoder.shape
         slots = rows[:, HEAD + shape.n_context :].reshape(len(rows), shape.n_slots + 1, PER_SLOT)
-        rng, n = np.random.default_rng([seed, 23]), len(rows)
-        slots[:, ~HAS_MASS[shape.kind], NORMAL + 1] = ndtri(rng.random((n, int((~HAS_MASS[shape.kind]).sum()))))
-        slots[:, -1, NORMAL + 2] = rng.normal(size=n)
-        known = HAS_MASS[shape.kind]
-        slots[:, :, NORMAL] = ndtri(slots[:, :, NORMAL].astype(np.float64).clip(1e-7, 1 - 1e-7))
-        slots[:, known, NORMAL + 1] = ndtri(slots[:, known, NORMAL + 1].astype(np.float64).clip(1e-7, 1 - 1e-7))
-        slots[:, :-1, NORMAL + 2] = ndtri(slots[:, :-1, NORMAL + 2].astype(np.float64).clip(1e-7, 1 - 1e-7))
+        exists = decided(shape) & filled(torch.from_numpy(rows[:, :HEAD]), shape).numpy()[..., None]
+        places = np.where(exists, slots[..., NORMAL:], 0.5).astype(np.float64)
+        slots[..., NORMAL:] = ndtri(places.clip(_CLOSEST, 1 - _CLOSEST))
         return rows
 
     def _ready(self) -> None:
@@ -201,5 +198,5 @@ def first_filled(counts: npt.NDArray[np.int64], shape: Shape) -> npt.NDArray[np.
 
 
 def decided(shape: Shape) -> npt.NDArray[np.bool_]:
-    """Whether pT, mass and eta of a slot are numbers of the event, not noise, shape (slot + 1, 3)."""
+    """Whether pT, mass and eta of a slot have to be drawn, shape (slot + 1, 3)."""
     return np.stack([np.ones(shape.n_slots + 1, dtype=bool), HAS_MASS[shape.kind], shape.kind != SOFT], axis=1)

@@ -18,7 +18,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from anomalon.generation.encoding import IS_MUON, SOFT, Shape
+from anomalon.generation.encoding import HAS_MASS, IS_MUON, SOFT, Shape
 from anomalon.generation.flatten import KINDS, PHI, EventArrays
 from anomalon.generation.network import OBJECT_FEATURES, object_features
 from anomalon.generation.neural import (
@@ -105,6 +105,7 @@ class SplineFlowNetwork(nn.Module):
     """
 
     muon: Tensor
+    decided: Tensor
 
     def __init__(self, shape: Shape, settings: SplineFlowSettings) -> None:
         super().__init__()
@@ -116,7 +117,9 @@ class SplineFlowNetwork(nn.Module):
             dense_stack([s.trunk + known, s.head, 3 * s.bins - 1 + (known == _PHI)], ["silu", "linear"])
             for known in (0, 1, 2, _PHI)
         )
+        decided = np.stack([np.ones(N_KINDS, dtype=bool), HAS_MASS, np.arange(N_KINDS) != SOFT], axis=1)
         self.register_buffer("muon", torch.from_numpy(IS_MUON.astype(np.float32)), persistent=False)
+        self.register_buffer("decided", torch.from_numpy(decided.astype(np.float32)), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Log density of every event, up to a constant."""
@@ -137,16 +140,17 @@ class SplineFlowNetwork(nn.Module):
             where.counts - _sums_before(nn.functional.one_hot(kind, N_KINDS).to(x), rows.there)[:, :SOFT],
         )
         trunk = self.trunk(self.state(before, where))
-        log_p = self.log_density(trunk, numbers, is_first)
+        log_p = self.log_density(trunk, numbers, kind, is_first)
         return x.new_zeros(len(x)).index_add(0, event, log_p)
 
-    def log_density(self, trunk: Tensor, numbers: Tensor, is_first: Tensor) -> Tensor:
+    def log_density(self, trunk: Tensor, numbers: Tensor, kind: Tensor, is_first: Tensor) -> Tensor:
         """Log density of objects given what is known before, shape (object,)."""
-        normal, phi = numbers[:, NORMAL:], numbers[:, SLOT_PHI]
+        decided = self.decided[kind]
+        normal, phi = numbers[:, NORMAL:] * decided, numbers[:, SLOT_PHI]
         total = torch.zeros_like(phi)
         for i in range(3):
             y, log_slope = self.spline(trunk, normal[:, :i], i).call_and_ladj(normal[:, i])
-            total = total - 0.5 * y.square() + log_slope
+            total = total + decided[:, i] * (log_slope - 0.5 * y.square())
         parameters = self.heads[3](torch.cat([trunk, normal, _turned(numbers)], 1))
         turned = _on_circle(phi - parameters[:, -1])
         _, log_slope = _spline(parameters[:, :-1], pi).call_and_ladj(turned)
@@ -268,7 +272,7 @@ class _Running:
         drawn = torch.zeros(len(rows), 0, dtype=torch.float64)
         for i in range(3):
             value = network.spline(trunk, drawn, i).inv(normal[:, i])
-            drawn = torch.cat([drawn, value[:, None]], 1)
+            drawn = torch.cat([drawn, (value * network.decided[where.kind, i])[:, None]], 1)
         numbers = self._objects(kind, shape.place[slot], rows, drawn.numpy())
         if not first:
             inputs = torch.cat([trunk, drawn, _turned(numbers)], 1)

@@ -83,7 +83,7 @@ class METSettings(AdversarialSettings):
     batch_size: int = Field(default=2048, ge=2)
 
 
-class SmallSettings(AdversarialSettings):
+class SmallSettings(METSettings):
     """A width that a CPU trains in minutes."""
 
     width: int = Field(default=64, ge=2)
@@ -174,11 +174,14 @@ class Adversaries:
         settings: shape and training.
         bound: of the critic's gradient.
         seed: of weights, noise and the order of events.
+        device: ``auto`` takes a CUDA device where there is one.
     """
 
-    def __init__(self, sizes: Sizes, settings: AdversarialSettings, *, bound: Lipschitz, seed: int) -> None:
+    def __init__(
+        self, sizes: Sizes, settings: AdversarialSettings, *, bound: Lipschitz, seed: int, device: str = "auto"
+    ) -> None:
         self.settings, self.bound, self.seed, self.losses = settings, bound, seed, list[float]()
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.device = torch.device("cuda" if device == "auto" and torch.cuda.is_available() else "cpu")
         torch.manual_seed(seed)
         self.generator, self.critic = generator_network(sizes, settings), critic_network(sizes, settings)
         self.average = generator_network(sizes, settings).requires_grad_(False)
