@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from anomalon.errors import ModelFileError
 from anomalon.generation.flatten import MASS, PHI, PT, flatten
-from anomalon.generation.gan import MET, PenaltySettings, Range, Sequence, SmallClipSettings
-from anomalon.generation.records import Learned
+from anomalon.generation.gan import MET, PenaltySettings, Range, Sequence, SmallClipSettings, _given
+from anomalon.generation.records import Asked, Learned
 from anomalon.generation.registry import get_generator
 from anomalon.generation.validity import broken_rules
 from anomalon.training import EpochReport, TrainingRun
@@ -73,6 +74,31 @@ def test_conditions_are_what_came_before(fitted: Sequence) -> None:
     _, given = found["j"]
     expected = np.where(arrays.present[:, : fitted.slots["b"]], arrays.objects[:, : fitted.slots["b"], PHI], 0).sum(1)
     np.testing.assert_allclose(given[:, 5], expected[j], atol=1e-12)
+
+
+def test_objects_are_drawn_given_what_was_drawn_before(fitted: Sequence, monkeypatch: pytest.MonkeyPatch) -> None:
+    # every call of a GAN sees the sums and the previous object of the calls before
+    made, before, previous, met = fitted._made, np.zeros((1, 4)), np.zeros((1, 4)), np.zeros((1, 2))
+    names = []
+
+    def record(name: str, given: np.ndarray, *rest: Any) -> np.ndarray:
+        nonlocal before, previous, met
+        found = made(name, given, *rest)
+        if len(given):
+            names.append(name)
+        if name == MET:
+            met = found
+        elif len(given):
+            last = previous if name.endswith("-next") else np.zeros((1, 4))
+            np.testing.assert_allclose(given, _given(met, before, last, np.zeros((1, 0), np.float32)))
+            previous = np.concatenate([10 ** found[:, :2], found[:, 2:]], axis=1)
+            before = before + previous
+        return found
+
+    monkeypatch.setattr(fitted, "_made", record)
+    counts = np.array([[2, 3, 1, 0, 0, 1, 0]])
+    fitted._draw(Asked(counts, np.zeros((1, 0), np.float32), np.array([7], dtype=np.uint64)))
+    assert names == [MET, "b", "b-next", "j", "j-next", "j-next", "e-", "m+"]
 
 
 def test_features_come_back_from_their_range() -> None:

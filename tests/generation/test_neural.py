@@ -11,9 +11,11 @@ import torch
 from safetensors.numpy import save_file
 
 from anomalon.errors import ConfigError, ModelFileError
+from anomalon.generation.contract import _keys
 from anomalon.generation.encoding import HEAD, PER_SLOT
 from anomalon.generation.flatten import PHI, flatten
 from anomalon.generation.neural import NORMAL, SLOT_ETA, SLOT_PHI, NeuralGenerator, Rows
+from anomalon.generation.noise import normal_noise, uniform_noise
 from anomalon.generation.records import Learned
 from anomalon.generation.set_flow import Objects, side_by_side
 from anomalon.training import TrainingRun
@@ -75,6 +77,8 @@ def test_half_of_the_events_are_mirrored(fitted: Fitted) -> None:
     flipped = torch.sign(rows.slots[..., SLOT_ETA] * before[..., SLOT_ETA])
     assert ((flipped >= 0).all(1) | (flipped <= 0).all(1)).all()
     torch.testing.assert_close(rows.slots[..., NORMAL], before[..., NORMAL])
+    in_eta, in_phi = ((rows.slots[..., column] != before[..., column]).any(1) for column in (SLOT_ETA, SLOT_PHI))
+    assert 0.3 < (in_eta == in_phi).float().mean() < 0.7
 
 
 @every
@@ -171,6 +175,26 @@ def test_the_spline_flow_draws_from_its_density(fitted: Fitted) -> None:
     error = weights.std() / np.sqrt(len(weights))
     assert 0 < error < 0.01
     assert weights.mean() == pytest.approx(1.0, abs=4 * error)
+
+
+def test_the_spline_flow_makes_events_of_the_noise_that_its_density_finds() -> None:
+    generator: Any = quick("spline-flow", separate=False, training={"epochs": 12, "batch_size": 32})
+    generator.fit(toy_events())
+    generator.acceptance = generator.acceptance.model_copy(update={"stored_if": ()})
+    n, shape = 200, generator.encoder.shape
+    arrays = flatten(generator.sample(n, 3), generator.slots)
+    x = torch.from_numpy(generator._encoded(Learned(arrays, np.zeros((n, 0), np.float32)), 0)).double()
+    with torch.no_grad():
+        noise = generator.exact.noise(Rows(x, shape))
+    keys, event, slot = _keys(3, "objects 0", np.arange(n)), noise.event.numpy(), noise.slot.numpy()
+    assert len(slot) > 3 * n
+    for number in range(4):
+        noise_of = uniform_noise if number == 3 else normal_noise
+        asked = np.array([noise_of(keys[[e]], 1, 4 * int(s) + number)[0, 0] for e, s in zip(event, slot, strict=True)])
+        if number == 3:
+            asked = 2 * np.pi * asked - np.pi
+        off = np.abs(noise.numbers[:, number].numpy() - asked)[noise.drawn[:, number].numpy() > 0]
+        assert np.quantile(off, 0.9) < 5e-3, number  # values are rounded, and cut where they leave the acceptance
 
 
 def test_the_density_of_the_spline_flow_knows_no_seam_in_phi(fitted: Fitted) -> None:

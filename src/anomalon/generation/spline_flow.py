@@ -96,6 +96,24 @@ class Place:
     context: Tensor
 
 
+@dataclass(frozen=True)
+class Noise:
+    """The noise of which objects are made.
+
+    Attributes:
+        numbers: of pT, mass, eta, normal ones, and of phi, uniform in (-pi, pi), shape (object, 4).
+        log_slopes: logarithms of the derivatives of noise by numbers, shape (object, 4).
+        drawn: 1 for what is drawn, 0 for the rest, shape (object, 4).
+        event, slot: of each object, shape (object,).
+    """
+
+    numbers: Tensor
+    log_slopes: Tensor
+    drawn: Tensor
+    event: Tensor
+    slot: Tensor
+
+
 class SplineFlowNetwork(nn.Module):
     """Log density of encoded events: (event, number) -> (event,).
 
@@ -126,35 +144,39 @@ class SplineFlowNetwork(nn.Module):
         rows = Rows(x, self.shape)
         if self.training:
             rows.mirrored()
+        noise = self.noise(rows)
+        square = noise.numbers[:, :3].square()
+        log_base = torch.cat([-0.5 * square, torch.full_like(square[:, :1], -log(2 * pi))], 1)
+        log_p = (log_base + noise.log_slopes) * noise.drawn
+        return x.new_zeros(len(x)).index_add(0, noise.event, log_p.sum(1))
+
+    def noise(self, rows: Rows) -> Noise:
+        """The noise from which the splines make events."""
         event, slot = rows.there.nonzero(as_tuple=True)
-        kind, place = (torch.from_numpy(p).to(x.device)[slot] for p in (self.shape.kind, self.shape.place))
+        kind, place = (torch.from_numpy(p).to(event.device)[slot] for p in (self.shape.kind, self.shape.place))
         where = Place(kind, place, rows.counts[event], rows.context[event])
         numbers = rows.slots[rows.there]
         features = self.features(numbers, where)
-        first = (torch.bincount(event, minlength=len(x)).cumsum(0) - torch.bincount(event, minlength=len(x)))[event]
-        is_first = first == torch.arange(len(event), device=x.device)
+        is_first = torch.cat([torch.ones_like(event[:1]), event.diff()]).bool()
         before = Before(
             _sums_before(self.element(features), rows.there),
             _sums_before(self.momenta(numbers, kind), rows.there),
             torch.cat([torch.zeros_like(features[:1]), features[:-1]])[:, :OBJECT_FEATURES] * ~is_first[:, None],
-            where.counts - _sums_before(nn.functional.one_hot(kind, N_KINDS).to(x), rows.there)[:, :SOFT],
+            where.counts - _sums_before(nn.functional.one_hot(kind, N_KINDS).to(numbers), rows.there)[:, :SOFT],
         )
-        trunk = self.trunk(self.state(before, where))
-        log_p = self.log_density(trunk, numbers, kind, is_first)
-        return x.new_zeros(len(x)).index_add(0, event, log_p)
+        made, log_slopes = self._unmade(self.trunk(self.state(before, where)), numbers, kind)
+        drawn = torch.cat([self.decided[kind], (~is_first).to(numbers)[:, None]], 1)
+        return Noise(made, log_slopes, drawn, event, slot)
 
-    def log_density(self, trunk: Tensor, numbers: Tensor, kind: Tensor, is_first: Tensor) -> Tensor:
-        """Log density of objects given what is known before, shape (object,)."""
-        decided = self.decided[kind]
-        normal, phi = numbers[:, NORMAL:] * decided, numbers[:, SLOT_PHI]
-        total = torch.zeros_like(phi)
-        for i in range(3):
-            y, log_slope = self.spline(trunk, normal[:, :i], i).call_and_ladj(normal[:, i])
-            total = total + decided[:, i] * (log_slope - 0.5 * y.square())
+    def _unmade(self, trunk: Tensor, numbers: Tensor, kind: Tensor) -> tuple[Tensor, Tensor]:
+        """Noise of objects, that of phi in (-pi, pi), and logarithms of the splines' slopes, shape (object, 4) each."""
+        normal = numbers[:, NORMAL:] * self.decided[kind]
+        found = [self.spline(trunk, normal[:, :i], i).call_and_ladj(normal[:, i]) for i in range(3)]
         parameters = self.heads[3](torch.cat([trunk, normal, _turned(numbers)], 1))
-        turned = _on_circle(phi - parameters[:, -1])
-        _, log_slope = _spline(parameters[:, :-1], pi).call_and_ladj(turned)
-        return total + torch.where(is_first, 0.0, log_slope - log(2 * pi))
+        turned = _on_circle(numbers[:, SLOT_PHI] - parameters[:, -1])
+        found.append(_spline(parameters[:, :-1], pi).call_and_ladj(turned))
+        made, log_slopes = (torch.stack(part, 1) for part in zip(*found, strict=True))
+        return made, log_slopes
 
     def spline(self, trunk: Tensor, known: Tensor, number: int) -> Any:
         """Spline of pT, mass or eta to a normal number, given the ones before."""
