@@ -50,7 +50,7 @@ class SetFlowSettings(NeuralSettings):
     blocks: int = Field(default=3, ge=1)
     steps: int = Field(default=10, ge=1)
     training: TrainingSettings = TrainingSettings(
-        epochs=40, batch_size=256, learning_rate=1.5e-3, schedule="cosine", patience=40, gradient_clip=5.0
+        epochs=30, batch_size=256, learning_rate=1.5e-3, schedule="cosine", patience=30, gradient_clip=5.0
     )
 
     @model_validator(mode="after")
