@@ -156,5 +156,5 @@ def _rows(one: CalibrationResult, objects: str) -> list[tuple[str | float, ...]]
         pt, regions = judged.closures.get(f"{objects}.pt"), judged.closures.get("pt by region")
         shares = (pt and pt.closed, pt and pt.ceiling, regions and regions.closed)
         numbers = ["-" if share is None else f"{share:.3f}" for share in shares]
-        rows.append((one.kind, name, *numbers, judged.test.auc, judged.untreated.auc))
+        rows.append((one.label, name, *numbers, judged.test.auc, judged.untreated.auc))
     return rows

@@ -28,7 +28,7 @@ from anomalon.style.contract import Calibrator
 from anomalon.style.diagnosis import Difference, diagnose, suspects
 from anomalon.style.objects import Freedom, ObjectType
 from anomalon.style.registry import calibrator, load_calibrator
-from anomalon.style.two_sample import two_sample_test
+from anomalon.style.two_sample import TwoSampleTest, two_sample_test
 
 Report = Callable[[int, int], None]
 """Called with (done, in all)."""
@@ -87,15 +87,16 @@ def calibrate(config: CalibrationConfig, output: Path, *, progress: Progress | N
         progress.start("diagnose")
         differences = diagnose(source, target, seed=config.seed)
         freedom = _freedom(config, suspects(differences))
-        untreated = two_sample_test(source, target, most=config.test_events, seed=config.seed)
+        untreated = samples.untreated(config)
         floor = None
         if config.floor:
             other = samples.selected(samples.distorted(samples.load(config.floor)))
-            floor = two_sample_test(other, target, most=config.test_events, seed=config.seed)
+            floor = samples.test(other, target)
         results = []
         for number, made in enumerate(_calibrators(config, freedom), 1):
-            progress.start(f"calibrate: {made.kind}")
-            results.append(_calibrated(made, samples, config))
+            label = _label(config.calibrators[number - 1])
+            progress.start(f"calibrate: {label}")
+            results.append(_calibrated(made, samples, config, label))
             made.save(folder / "calibrators" / f"{number}-{made.kind}")
         comparison = Comparison(
             config=config.model_dump(mode="json"), events=(len(source), len(target)), freedom=freedom,
@@ -134,7 +135,13 @@ def apply_calibrator(
 
 
 def _read(files: tuple[str, ...]) -> Events:
-    return Events.concatenate(events for path in expand(files) for events in open_source(path).iterate())
+    """All events; stores of one process with other seeds have samples of one name, which get numbers."""
+    parts = []
+    for number, path in enumerate(expand(files)):
+        for events in open_source(path).iterate():
+            renamed = [s.model_copy(update={"name": f"{s.name}-{number}"}) for s in events.samples] if number else None
+            parts.append(Events(events.array, renamed or events.samples))
+    return Events.concatenate(parts)
 
 
 class _Samples:
@@ -143,6 +150,7 @@ class _Samples:
     def __init__(self, config: CalibrationConfig) -> None:
         self.config = config
         self._known: dict[tuple[str, ...], Events] = {}
+        self._tests: dict[tuple[str, ...], TwoSampleTest] = {}
 
     def load(self, files: tuple[str, ...]) -> Events:
         if files not in self._known:
@@ -155,6 +163,15 @@ class _Samples:
     def selected(self, events: Events) -> Events:
         return self.config.selection.selected(events)
 
+    def untreated(self, pair: Pair) -> TwoSampleTest:
+        key = (*pair.source, "to", *pair.target)
+        if key not in self._tests:
+            self._tests[key] = self.test(self.source(pair), self.target(pair))
+        return self._tests[key]
+
+    def test(self, first: Events, second: Events) -> TwoSampleTest:
+        return two_sample_test(first, second, most=self.config.test_events, seed=self.config.seed)
+
     def source(self, pair: Pair) -> Events:
         return self.selected(self.load(pair.source))
 
@@ -162,21 +179,22 @@ class _Samples:
         return self.selected(self.distorted(self.load(pair.target)))
 
 
-def _calibrated(made: Calibrator, samples: _Samples, config: CalibrationConfig) -> CalibrationResult:
+def _calibrated(made: Calibrator, samples: _Samples, config: CalibrationConfig, label: str) -> CalibrationResult:
     """Fit one method, and judge it on its own process and on the others."""
     start = time.perf_counter()
     made.fit(samples.load(config.source), samples.target(config))  # what is below the cut may rise above it
     seconds = time.perf_counter() - start
     judged = {name: _judged(made, samples, pair) for name, pair in {"": config, **config.transfer}.items()}
     own = judged.pop("")
-    return CalibrationResult(kind=made.kind, seconds=seconds, summary=made.summary(), judged=own, transfer=judged)
+    return CalibrationResult(
+        label=label, kind=made.kind, seconds=seconds, summary=made.summary(), judged=own, transfer=judged
+    )
 
 
 def _judged(made: Calibrator, samples: _Samples, pair: Pair) -> Judged:
     config, raw = samples.config, samples.load(pair.source)
     calibrated, target = samples.selected(made.transform(raw)), samples.target(pair)
-    test = two_sample_test(calibrated, target, most=config.test_events, seed=config.seed)
-    before = two_sample_test(samples.selected(raw), target, most=config.test_events, seed=config.seed)
+    test, before = samples.test(calibrated, target), samples.untreated(pair)
     left = diagnose(calibrated, target, seed=config.seed)
     found: dict[str, Closure] = {}
     if config.distortions:
@@ -191,6 +209,14 @@ def _calibrators(config: CalibrationConfig, freedom: Freedom) -> Iterator[Calibr
     common: Mapping[str, Any] = {"freedom": freedom.model_dump(), "seed": config.seed}
     made = [calibrator({**common, **one}, where=f"calibrators.{i}") for i, one in enumerate(config.calibrators, 1)]
     yield from made
+
+
+def _label(settings: Mapping[str, Any]) -> str:
+    """Name of a method with what was set: ``quantiles (response: False)``, ``response + efficiency``."""
+    if "steps" in settings:
+        return " + ".join(_label(step) for step in settings["steps"])
+    chosen = ", ".join(f"{name}: {value}" for name, value in settings.items() if name != "kind")
+    return f"{settings.get('kind', '')} ({chosen})" if chosen else str(settings.get("kind", ""))
 
 
 def _freedom(config: CalibrationConfig, found: tuple[str, ...]) -> Freedom:

@@ -35,6 +35,7 @@ class CalibrationResult(Settings):
     """One method.
 
     Attributes:
+        label: its name with what was set.
         kind: its name.
         seconds: of the fit.
         summary: what it has learned.
@@ -42,6 +43,7 @@ class CalibrationResult(Settings):
         transfer: on others, by name.
     """
 
+    label: str
     kind: str
     seconds: float
     summary: dict[str, Any]
@@ -94,7 +96,7 @@ def learned(found: CalibrationResult) -> list[str]:
     """What a method has learned, a line each; none where there is no short form."""
     lines = []
     for step in found.summary.get("steps", [{"kind": found.kind, **found.summary}]):
-        lines += [f"- {found.kind}: {text}" for text in (*_response(step.get("first", step)), *_regions(step))]
+        lines += [f"- {found.label}: {text}" for text in (*_response(step), *_regions(step))]
     return lines
 
 
@@ -102,13 +104,11 @@ def _response(step: dict[str, Any]) -> Iterator[str]:
     if "response" not in step:
         return
     response, errors = step["response"], step["errors"]
-    cells = ", ".join(
-        f"{100 * value:+.1f} ± {100 * error:.1f}"
-        for value, error in zip(response["log_scale"], errors["log_scale"], strict=True)
-    )
+    pairs = zip(response["log_scale"], errors["log_scale"], strict=True)
+    cells = ", ".join(dict.fromkeys(f"{100 * value:+.1f} ± {100 * error:.1f}" for value, error in pairs))
     slope = f"slope {response['slope']:+.3f} ± {errors['slope']:.3f}"
     smearing = f"smearing {100 * response['smearing']:.1f} ± {100 * errors['smearing']:.1f} %"
-    yield f"ln r per cell of |eta|, in %: {cells}; {slope}; {smearing}; from {step['fitted_from']:.1f} GeV"
+    yield f"ln r in cells of |eta|, in %: {cells}; {slope}; {smearing}; from {step['fitted_from']:.1f} GeV"
 
 
 def _regions(step: dict[str, Any]) -> Iterator[str]:
@@ -125,7 +125,7 @@ def _rows(found: Comparison) -> Iterator[Sequence[str]]:
             left = [f"{d.variable} {d.significance:.0f}" for d in judged.left[:_LEFT] if d.significance > 4]
             closed = ("-", "-") if pt is None else (_share(pt.closed), _share(pt.ceiling))
             yield (
-                one.kind, name, *closed, "-" if regions is None else _share(regions.closed), _test(judged.test),
+                one.label, name, *closed, "-" if regions is None else _share(regions.closed), _test(judged.test),
                 f"{judged.untreated.auc:.3f}", f"{one.seconds:.0f}", ", ".join(left) or "nothing",
             )  # fmt: skip
 

@@ -140,6 +140,14 @@ class Chosen:
     def __len__(self) -> int:
         return len(self.pt)
 
+    def has(self, name: str) -> bool:
+        """Whether every object has a column."""
+        return all(name in objects.columns for objects, _ in self.parts.values())
+
+    def column(self, name: str) -> Values:
+        """A column of the objects that are meant, shape (object,)."""
+        return np.concatenate([objects.columns[name][mask].astype(np.float64) for objects, mask in self.parts.values()])
+
     def where(self, mask: Mask) -> Sample:
         """Owner, pT, |eta| and weight of the objects of a mask alone, for learning from them."""
         return Sample(self.owner[mask], self.pt[mask], self.abs_eta[mask], self.weight[mask])

@@ -6,6 +6,8 @@ below are not there to be matched.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,8 +16,12 @@ import numpy as np
 from anomalon.events import Events
 from anomalon.style.contract import Calibrator, CalibratorSettings
 from anomalon.style.objects import Chosen, Freedom, Values
+from anomalon.style.pairs import Broadening
 from anomalon.style.response_fit import Problem, select
 from anomalon.style.response_model import Response, ResponseSettings
+
+_REFERENCE = 0.15
+"""Relative width of the resolution that pairs' masses are to tell from none."""
 
 
 class ParametricResponse(Calibrator):
@@ -37,10 +43,22 @@ class ParametricResponse(Calibrator):
         for _ in range(self.settings.rounds):
             weight = before.weight if found is None else before.weight * self.others_pass(before, found)
             problem = Problem.of(before, weight, after, lowest, self.settings)
+            if found is not None:
+                problem = replace(problem, masses=self._masses(before, after, lowest, found))
             problem, found, free = select(problem, found)
             quality = {"fitted_from": lowest, **problem.quality(found, free)}
             lowest = max(freedom.pt_min, _covered_from(found, before, freedom))
         self.response, self.quality = found or Response(np.zeros(freedom.n_cells)), quality
+
+    def _masses(
+        self, before: Chosen, after: Chosen, lowest: float, near: Response
+    ) -> Callable[[Response], float] | None:
+        """Squared pull of the pairs' masses, a function of the response; None where they are not used or too few."""
+        if not (self.settings.smear and self.settings.masses):
+            return None
+        sharp, smeared = (self._moved(before, replace(near, smearing=width)) for width in (0.0, _REFERENCE))
+        found = Broadening.of(before, after, lowest, sharp=sharp, smeared=smeared)
+        return None if found is None else lambda response: found.distance(self._moved(before, response))
 
     def others_pass(self, found: Chosen, response: Response) -> Values:
         """1 where the event would pass with this object above the cut, else 0; shape (object,)."""

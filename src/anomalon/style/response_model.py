@@ -28,6 +28,7 @@ class ResponseSettings(CalibratorSettings):
         smear: whether a resolution may be added; it can only widen.
         evidence: largest p-value at which cells in |eta|, a slope in pT and a resolution enter, each by itself: the
             simplest response that describes the target is taken.
+        masses: whether the masses of pairs of these objects help to find the resolution.
         bins: of the target's pT above the cut, equally filled.
         slope_width: expected size of s, the change of ln r per factor 4 in pT.
         cell_width: expected difference of ln r between neighbouring cells.
@@ -35,7 +36,8 @@ class ResponseSettings(CalibratorSettings):
     """
 
     smear: bool = True
-    evidence: float = Field(default=0.01, gt=0, le=1)
+    masses: bool = True
+    evidence: float = Field(default=0.001, gt=0, le=1)
     bins: int = Field(default=24, ge=5)
     slope_width: float = Field(default=0.1, gt=0)
     cell_width: float = Field(default=0.1, gt=0)

@@ -95,9 +95,9 @@ class EntropicSettings(ResidualSettings):
         condition: how much farther |eta| counts than ln pT, in standard deviations.
     """
 
-    points: int = Field(default=1500, ge=50)
-    regularisation: float = Field(default=0.02, gt=0)
-    condition: float = Field(default=3.0, gt=0)
+    points: int = Field(default=2000, ge=50)
+    regularisation: float = Field(default=0.1, gt=0)
+    condition: float = Field(default=1.0, gt=0)
 
 
 class EntropicTransport(Residual):
@@ -115,9 +115,9 @@ class EntropicTransport(Residual):
     def _learn(self, before: Sample, after: Sample) -> None:
         rng = np.random.default_rng([self.settings.seed, 6])
         self.centre, self.width = _scale(after)
-        source, other, target = (self._drawn(found, rng) for found in (before, before, after))
+        source, target = (self._drawn(found, rng) for found in (before, after))
         self.towards = target, self._potential(source, target)
-        self.itself = other, self._potential(source, other)
+        self.itself = source, self._potential(source, source)
 
     def _potential(self, source: Values, target: Values) -> Values:
         try:
@@ -126,9 +126,10 @@ class EntropicTransport(Residual):
             raise MissingExtraError("entropic transport needs POT: pip install 'anomalon[style]'") from None
         cost = _squared(source, target)
         mass = np.full(len(source), 1.0 / len(source)), np.full(len(target), 1.0 / len(target))
-        _, log = ot.sinkhorn(
-            *mass, cost, self.settings.regularisation, method="sinkhorn_log", numItermax=300, log=True, warn=False
-        )
+        with np.errstate(over="ignore"):  # it also takes the exponential of the potentials, which nobody needs
+            _, log = ot.sinkhorn(
+                *mass, cost, self.settings.regularisation, method="sinkhorn_log", numItermax=300, log=True, warn=False
+            )
         return np.asarray(log["log_v"])
 
     def _displaced(self, found: Sample) -> Values:
@@ -153,15 +154,15 @@ class EntropicTransport(Residual):
         return np.asarray(points * [1.0, self.settings.condition])
 
     def _save_residual(self, folder: Path) -> dict[str, Any]:
-        (target, towards), (other, itself) = self.towards, self.itself
-        arrays: dict[str, Any] = {"target": target, "towards": towards, "other": other, "itself": itself}
+        (target, towards), (source, itself) = self.towards, self.itself
+        arrays: dict[str, Any] = {"target": target, "towards": towards, "source": source, "itself": itself}
         np.savez(folder / "maps.npz", centre=self.centre, width=self.width, **arrays)
         return {}
 
     def _load_residual(self, folder: Path, state: dict[str, Any]) -> None:  # noqa: ARG002
         with np.load(folder / "maps.npz") as arrays:
             self.centre, self.width = arrays["centre"], arrays["width"]
-            self.towards, self.itself = (arrays["target"], arrays["towards"]), (arrays["other"], arrays["itself"])
+            self.towards, self.itself = (arrays["target"], arrays["towards"]), (arrays["source"], arrays["itself"])
 
 
 def _scale(found: Sample) -> tuple[Values, Values]:

@@ -1,0 +1,112 @@
+"""Diagnosis, closure and two-sample tests."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import wasserstein_distance
+
+from anomalon.distortions import distort, parse_distortions
+from anomalon.errors import EmptySelectionError
+from anomalon.style.closure import Closure, closures, combined
+from anomalon.style.diagnosis import diagnose, suspects
+from anomalon.style.spectrum import smooth_spectra
+from anomalon.style.two_sample import two_sample_test
+from anomalon.style.variables import table, variables
+from tests.style.synthetic import made
+
+
+@pytest.fixture(scope="module")
+def source():
+    return made(1500, 1)
+
+
+@pytest.fixture(scope="module")
+def other():
+    return made(1500, 2)
+
+
+def test_equal_samples_differ_by_no_more_than_the_floor(source, other):
+    found = diagnose(source, other)
+    assert max(item.significance for item in found) < 4.5
+    assert suspects(found) == ()
+
+
+@pytest.mark.parametrize(
+    ("distortion", "expected"), [("bjet-scale-0.5", "bjets"), ("jet-scale-up-5", "jets"), ("lepton-scale-up-1", None)]
+)
+def test_the_suspect_is_what_was_distorted(source, other, distortion, expected):
+    found = diagnose(source, distort(other, parse_distortions(distortion)))
+    assert suspects(found)[:1] == ((expected,) if expected and found[0].significance > 5 else ())
+    if expected == "bjets":
+        assert found[0].variable.startswith("bjets.pt")
+
+
+def test_the_distance_is_that_of_scipy(source, other):
+    found = {item.variable: item.distance for item in diagnose(source, other)}
+    a, b = (variables(events)["met"].values for events in (source, other))
+    assert found["met"] == pytest.approx(wasserstein_distance(a, b) / np.concatenate([a, b]).std())
+
+
+def test_the_same_seed_gives_the_same_diagnosis(source, other):
+    assert diagnose(source, other, seed=3) == diagnose(source, other, seed=3)
+    assert diagnose(source, other, seed=3) != diagnose(source, other, seed=4)
+
+
+def test_no_events_are_refused(source):
+    with pytest.raises(EmptySelectionError, match="the target has no events"):
+        diagnose(source, source[:0])
+
+
+def test_the_truth_closes_everything_and_the_source_nothing(source, other):
+    steps = parse_distortions("bjet-scale-0.5")
+    twins, target = distort(source, steps), distort(other, steps)
+    perfect, nothing = closures(source, twins, twins, target), closures(source, source, twins, target)
+    assert perfect["bjets.pt"].closed == 1
+    assert nothing["bjets.pt"].closed == 0
+    assert 0.9 < perfect["bjets.pt"].ceiling < 1
+    assert perfect["muons.pt"].closed is None
+
+
+def test_regions_are_judged_together():
+    up, down = (Closure(variable=name, before=4.0, after=after, floor=0.1) for name, after in (("a", 1.0), ("b", 3.0)))
+    assert combined([up, down], "both").closed == 0.5
+
+
+def test_a_test_sees_a_difference_and_chance_shows_none(source, other):
+    same = two_sample_test(source, other)
+    seen = two_sample_test(source, distort(other, parse_distortions("bjet-scale-0.5")))
+    assert abs(same.significance) < 3.5
+    assert seen.auc > 0.7
+    assert same.error == pytest.approx(np.sqrt(3001 / (12 * 1500**2)))
+
+
+def test_too_few_events_are_not_tested(source):
+    with pytest.raises(EmptySelectionError, match="at least 100 each are needed"):
+        two_sample_test(source, source[:50])
+
+
+def test_the_table_has_a_column_per_name_and_no_infinities(source):
+    names, values = table(source)
+    assert values.shape == (len(source), len(names))
+    assert len(set(names)) == len(names)
+    assert not np.isinf(values).any()
+
+
+def test_a_cell_keeps_the_shape_that_it_shares_with_all_and_its_own_slope():
+    rng = np.random.default_rng(3)
+    truth = 300 * np.exp(-((np.linspace(-2, 3, 80)) ** 2)) * np.exp(np.outer([-0.5, 0.5], np.linspace(-1, 1, 80)))
+    smooth = smooth_spectra(rng.poisson(truth).astype(float))
+    inside = truth > 5
+    assert np.abs(smooth / truth - 1)[inside].max() < 0.25
+
+
+def test_a_smooth_spectrum_keeps_the_sum_and_stays_within_its_range():
+    counts = np.zeros(100)
+    counts[10:80] = np.random.default_rng(2).poisson(np.linspace(400, 20, 70))
+    smooth = smooth_spectra(counts[None])[0]
+    assert smooth.sum() == pytest.approx(counts.sum())
+    assert (smooth[:10] == 0).all()
+    truth = np.linspace(400, 20, 70)
+    assert (np.abs(smooth[10:80] - truth) < 5 * np.sqrt(truth)).all()
+    assert np.abs(np.diff(smooth[11:79])).max() < 0.5 * np.abs(np.diff(counts[11:79])).max()
