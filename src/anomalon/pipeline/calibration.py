@@ -80,6 +80,7 @@ def calibrate(config: CalibrationConfig, output: Path, *, progress: Progress | N
         EmptySelectionError: a sample has too few events or objects.
     """
     progress = progress or Silent()
+    list(_calibrators(config, config.selection))  # a mistake in their settings is told before anything is read
     with new_folder(output) as folder:
         progress.start("read")
         samples = _Samples(config)
