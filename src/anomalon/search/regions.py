@@ -166,7 +166,7 @@ def bin_edges(values: Floats, weights: Floats, *, most: int, minimum_effective: 
         edges.append(edge)
         start = int(np.searchsorted(-value, -edge, side="right"))
         wanted *= _GROWTH
-    return np.asarray([bottom, *reversed(_joined(edges, value, weight, minimum_effective))])
+    return _joined(np.asarray([bottom, *reversed(edges)]), value, weight, minimum_effective)
 
 
 def spectrum_edges(values: Floats, weights: Floats, *, minimum_effective: float, most: int = 40) -> Floats:
@@ -206,11 +206,19 @@ def spectrum_edges(values: Floats, weights: Floats, *, minimum_effective: float,
     return np.asarray(edges[::-1])
 
 
-def _joined(edges: list[float], value: Floats, weight: Floats, minimum: float) -> list[float]:
-    """Without the lowest inner edge where too little is left below it."""
-    below = weight[value < edges[-1]]
-    enough = len(edges) < 2 or (len(below) and below.sum() > 0 and effective_number(below) >= minimum)
-    return edges if enough else edges[:-1]
+def _joined(edges: Floats, value: Floats, weight: Floats, minimum: float) -> Floats:
+    """Without the edges between bins of too little background: rounding and negative weights move it about.
+
+    A bin with too little is joined with the one below it, the lowest with the one above.
+    """
+    while len(edges) > 2:
+        place = locate(value, edges)
+        sums, squares = (np.bincount(place, w, minlength=len(edges) - 1) for w in (weight, weight**2))
+        poor = np.flatnonzero((sums <= 0) | (sums**2 < minimum * squares))
+        if not len(poor):
+            break
+        edges = np.delete(edges, max(int(poor[-1]), 1))
+    return edges
 
 
 def _rounded(x: float, *, up: bool) -> float:
