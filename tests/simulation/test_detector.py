@@ -8,7 +8,7 @@ from typing import Any
 import awkward as ak
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from anomalon.errors import ConfigError, UnknownNameError
@@ -97,9 +97,19 @@ particle = st.tuples(
 )
 
 
+def electrons_are_apart(rows: list[Row]) -> bool:
+    electrons = [row for row in rows if abs(row[1]) == 11]
+    return all(
+        a[0] != b[0] or np.hypot(a[3] - b[3], (a[4] - b[4] + np.pi) % (2 * np.pi) - np.pi) > 0.2
+        for i, a in enumerate(electrons)
+        for b in electrons[:i]
+    )
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.lists(particle, min_size=1, max_size=25))
 def test_missing_momentum_of_a_perfect_detector_balances_everything_visible(rows: list[Row]) -> None:
+    assume(electrons_are_apart(rows))  # of two close ones the softer is dressed onto the direction of the harder
     seen = look(rows)
     truth = particles(rows)
     for axis, turn in (("px", np.cos), ("py", np.sin)):
