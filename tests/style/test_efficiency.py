@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import awkward as ak
 import numpy as np
 import pytest
 
@@ -49,6 +50,18 @@ def test_weights_give_the_numbers_of_objects_of_the_target(source, inefficient):
     ]
     np.testing.assert_allclose(shares[0], shares[1], atol=0.012)
     np.testing.assert_array_equal(Chosen.read(weighted, "jets").pt, Chosen.read(source, "jets").pt)
+
+
+def test_losses_drop_objects_and_their_momentum_becomes_missing(source, inefficient):
+    after = calibrator({**SETTINGS, "put_on": "losses"}).fit(source, inefficient).transform(source)
+    np.testing.assert_array_equal(after.weights(None), source.weights(None))
+    assert in_region(after).mean() == pytest.approx(in_region(inefficient).mean(), rel=0.03)
+    for wave in (np.cos, np.sin):
+        sums = [
+            ak.sum(e.array.jets.pt * wave(e.array.jets.phi), axis=1) + e.array.met.pt * wave(e.array.met.phi)
+            for e in (source, after)
+        ]
+        np.testing.assert_allclose(sums[0], sums[1], atol=2e-3)
 
 
 def test_a_gain_is_found_too(source, inefficient):

@@ -6,9 +6,11 @@ import awkward as ak
 import numpy as np
 import pytest
 
+from anomalon.events import Events, make_events
+from anomalon.objects import make_lists
 from anomalon.style.objects import Chosen
 from anomalon.style.pairs import Broadening, Pairs
-from tests.style.synthetic import made
+from tests.style.synthetic import made, sample
 
 
 @pytest.fixture(scope="module")
@@ -43,15 +45,33 @@ def test_the_mass_of_scaled_objects_is_that_of_scaled_four_vectors(events):
     np.testing.assert_allclose(np.sort(pairs.masses(factor))[::50], np.sort(wanted)[::50], rtol=0.05)
 
 
+def resonances(n: int, seed: int) -> Chosen:
+    """A pair of massless jets of 80 GeV in every event."""
+    rng = np.random.default_rng(seed)
+    eta, phi = rng.normal(0, 1, (2, n)), rng.uniform(-np.pi, np.pi, (2, n))
+    first = rng.uniform(40, 120, n)
+    second = 80.4**2 / (2 * first * (np.cosh(eta[0] - eta[1]) - np.cos(phi[0] - phi[1])))
+    columns = {"pt": np.stack([first, second]), "eta": eta, "phi": phi, "mass": np.zeros((2, n))}
+    flat = {name: column.T.ravel() for name, column in columns.items()} | {"btag": np.zeros(2 * n, dtype=bool)}
+    table = {
+        name: made(n, seed, jets=0.0).array.layout[name]
+        for name in ("run", "lumi", "event", "dataset", "gen_weight", "met")
+    }
+    table["jets"] = make_lists(flat, np.arange(n + 1) * 2)
+    return Chosen.read(Events(make_events({**table, "jets": ak.Array(table["jets"])}), [sample("W", n)]), "jets")
+
+
 def smeared(objects: Chosen, width: float, seed: int) -> np.ndarray:
     return objects.pt * np.maximum(1 + width * np.random.default_rng(seed).normal(size=len(objects)), 0.01)
 
 
 def test_the_distance_is_small_at_the_truth_alone():
-    source, target = (Chosen.read(made(20_000, seed, jets=5.0), "jets") for seed in (2, 3))
-    found = Broadening.of(source, target, 30.0, sharp=source.pt, smeared=smeared(source, 0.15, 1))
-    assert found.distance(source.pt) < 9
-    assert found.distance(smeared(source, 0.4, 2)) > 9
+    source, target = resonances(20_000, 2), resonances(20_000, 3)
+    target = Chosen.read(target.moved(smeared(target, 0.1 * 2**0.5, 4)), "jets")
+    around = smeared(source, 0.1, 5)  # a width that both share
+    found = Broadening.of(source, target, 20.0, sharp=around, smeared=smeared(source, 0.18, 1))
+    assert found.distance(smeared(source, 0.1 * 2**0.5, 2)) < 9
+    assert found.distance(around) > 100
 
 
 def test_too_few_pairs_tell_nothing(events):

@@ -4,12 +4,13 @@ The efficiency of a cell is the ratio of the numbers of objects per event, targe
 significantly make regions. An event of the target with k objects in a region was one with k or more of them, each kept
 with the efficiency: its weight is the ratio of the thinned distribution of (objects in the region, objects elsewhere)
 to that of the source. Objects are neither moved nor dropped, so the momentum that the target's events have lost is
-missing there and not here.
+missing there and not here; losses instead of weights drop objects and let missing momentum answer.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -32,10 +33,13 @@ class EfficiencySettings(CalibratorSettings):
         significance: standard deviations by which a cell must differ from 1.
         per: what numbers of objects are divided by: ``event``, the weight of all events of a sample, for samples before
             any cut on these objects; ``luminosity``, nothing, for samples with known cross sections.
+        put_on: as ``weights`` of events, or as ``losses``: objects of a region are dropped by chance, whatever their
+            pT, and their momentum becomes missing. A gain is a weight in any case.
     """
 
     significance: float = Field(default=3.0, gt=0)
     per: Literal["event", "luminosity"] = "event"
+    put_on: Literal["weights", "losses"] = "weights"
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ class Region:
     high: float | None
     efficiency: float
     error: float
-    weights: Values
+    weights: Values = field(compare=False)
 
     def inside(self, abs_eta: Values) -> Any:
         """Whether objects lie in the region, shape (object,)."""
@@ -124,10 +128,21 @@ class Efficiency(Calibrator):
         return a, b
 
     def _transform(self, events: Events) -> Events:
+        losses = [r for r in self.regions if r.efficiency <= 1 and self.settings.put_on == "losses"]
+        weights = [r for r in self.regions if r not in losses]
         factor = np.ones(len(events))
-        for region in self.regions:
+        for region in weights:
             factor *= region.weights[self._counts(events, region)]
-        return with_factor(events, factor) if self.regions else events
+        weighted = with_factor(events, factor) if weights else events
+        return self._with_losses(weighted, losses) if losses else weighted
+
+    def _with_losses(self, events: Events, regions: Sequence[Region]) -> Events:
+        found = Chosen.read(events, self.settings.freedom.objects)
+        chance = found.uniform(f"style/efficiency/{self.settings.seed}")
+        lost = np.zeros(len(found), dtype=np.bool_)
+        for region in regions:
+            lost |= region.inside(found.abs_eta) & (chance >= region.efficiency)
+        return found.without(lost)
 
     def _save(self, folder: Path) -> dict[str, Any]:
         tables: dict[str, Any] = {str(i): region.weights for i, region in enumerate(self.regions)}

@@ -171,6 +171,19 @@ class Chosen:
                 replaced[name] = after.by_pt()
         return rebuilt(self.events, replaced, recoil)
 
+    def without(self, lost: Mask) -> Events:
+        """Events without some of these objects, mask (object,), whose momentum becomes missing."""
+        replaced: dict[str, Objects] = {}
+        recoil, start = np.zeros((2, len(self.events))), 0
+        for name, (objects, mask) in self.parts.items():
+            at = np.flatnonzero(mask)
+            gone = np.zeros(len(objects), dtype=np.bool_)
+            gone[at] = lost[start : start + len(at)]
+            start += len(at)
+            recoil += objects.momentum(gone)
+            replaced[name] = objects.taken(~gone)
+        return rebuilt(self.events, replaced, recoil)
+
     def uniform(self, stream: str) -> Values:
         """Numbers in (0, 1), one per object, from the names of events and objects."""
         draws, start, numbers = Draws(self.events, stream), 0, np.zeros(len(self))

@@ -37,7 +37,7 @@ class ResponseSettings(CalibratorSettings):
 
     smear: bool = True
     masses: bool = True
-    evidence: float = Field(default=0.001, gt=0, le=1)
+    evidence: float = Field(default=1e-4, gt=0, le=1)
     bins: int = Field(default=24, ge=5)
     slope_width: float = Field(default=0.1, gt=0)
     cell_width: float = Field(default=0.1, gt=0)

@@ -11,9 +11,9 @@ from scipy.interpolate import BSpline
 
 from anomalon.style.objects import Values
 
-_KNOTS = 8
+_KNOTS = 6
 _DEGREE = 3
-_ORDER = 3
+_ORDER = 2
 """Of the polynomial of a cell."""
 _ROUGHNESS = 1e-2
 """Of squared second differences of the spline's coefficients: it decides only where nothing is measured."""
