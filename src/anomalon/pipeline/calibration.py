@@ -23,9 +23,10 @@ from anomalon.pipeline.calibration_tables import CalibrationResult, Comparison, 
 from anomalon.pipeline.progress import Progress, Silent
 from anomalon.sources import expand, open_source
 from anomalon.store import Store, StoreWriter
+from anomalon.style.attribution import attribute
 from anomalon.style.closure import Closure, closures, combined
 from anomalon.style.contract import Calibrator
-from anomalon.style.diagnosis import Difference, diagnose, suspects
+from anomalon.style.diagnosis import Difference, diagnose
 from anomalon.style.objects import Freedom, ObjectType
 from anomalon.style.registry import calibrator, load_calibrator
 from anomalon.style.two_sample import TwoSampleTest, two_sample_test
@@ -35,7 +36,6 @@ Report = Callable[[int, int], None]
 
 RESULTS = "results.json"
 TABLE = "table.md"
-_JETS = ("jets", "bjets", "other-jets")
 _BY_REGION = "pt by region"
 
 
@@ -54,7 +54,7 @@ class CalibrationConfig(Pair):
         distortions: put on the target by hand, so that the truth is known.
         seed: of distortions, deals and tests.
         selection: the cuts of the target, behind the distortions.
-        objects: what is moved; ``auto`` takes the first suspect of the diagnosis.
+        objects: what is moved; ``auto`` takes what the diagnosis finds to be the cause.
         calibrators: settings of the methods, each with its ``kind``.
         floor: files of a further sample like the target: what the two-sample test shows where nothing differs.
         transfer: other processes, by name, to which the fitted maps are applied.
@@ -86,8 +86,11 @@ def calibrate(config: CalibrationConfig, output: Path, *, progress: Progress | N
         samples = _Samples(config)
         source, target = samples.source(config), samples.target(config)
         progress.start("diagnose")
-        differences = diagnose(source, target, seed=config.seed)
-        freedom = _freedom(config, suspects(differences))
+        if config.objects == "auto":
+            found, differences = attribute(samples.load(config.source), target, config.selection, seed=config.seed)
+        else:
+            found, differences = None, diagnose(source, target, seed=config.seed)
+        freedom = _freedom(config, found)
         untreated = samples.untreated(config)
         floor = None
         if config.floor:
@@ -220,15 +223,13 @@ def _label(settings: Mapping[str, Any]) -> str:
     return f"{settings.get('kind', '')} ({chosen})" if chosen else str(settings.get("kind", ""))
 
 
-def _freedom(config: CalibrationConfig, found: tuple[str, ...]) -> Freedom:
+def _freedom(config: CalibrationConfig, found: ObjectType | None) -> Freedom:
     """What is moved, with the cut where it is on the same objects."""
-    chosen = config.selection
-    if config.objects == "auto" and not found:
+    if config.objects != "auto":
+        return config.selection.on(config.objects)
+    if found is None:
         raise ConfigError(
             "objects: auto: no object's pT differs between source and target by more than chance: there is nothing to "
             "calibrate; name the objects if you know better"
         )
-    objects = found[0] if config.objects == "auto" else config.objects
-    cut_too = objects == chosen.objects or (objects in _JETS and chosen.objects == "jets")
-    pt_min, at_least = (chosen.pt_min if cut_too else 0.0), (chosen.at_least if objects == chosen.objects else 0)
-    return Freedom.parse({**chosen.model_dump(), "objects": objects, "pt_min": pt_min, "at_least": at_least})
+    return config.selection.on(found)

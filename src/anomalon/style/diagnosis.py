@@ -8,13 +8,14 @@ they can be calibrated; missing transverse momentum and sums follow from them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 
 from anomalon.config import Settings
 from anomalon.errors import EmptySelectionError
 from anomalon.events import Events
-from anomalon.style.objects import Ints, Values
+from anomalon.style.objects import Ints, ObjectType, Values
 from anomalon.style.variables import Variable, normalised_weights, variables
 
 DERIVED = ("met", "ht")
@@ -69,17 +70,13 @@ def diagnose(source: Events, target: Events, *, seed: int = 0) -> tuple[Differen
     return tuple(sorted(found, key=lambda item: -item.significance))
 
 
-def suspects(differences: Sequence[Difference], significance: float = SIGNIFICANT) -> tuple[str, ...]:
-    """Object types whose pT differs, the most significant first; b-jets and other jets together are ``jets``."""
-    seen: list[str] = []
+def suspects(differences: Sequence[Difference], significance: float = SIGNIFICANT) -> tuple[ObjectType, ...]:
+    """Object types whose pT differs, the most significant first."""
+    seen: dict[ObjectType, None] = {}
     for item in differences:
         name, _, quantity = item.variable.partition(".")
-        if quantity.startswith("pt") and item.significance > significance and name not in seen:
-            seen.append(name)
-    both = {"bjets", "other-jets"}
-    if both <= set(seen):
-        first = min(seen.index(name) for name in both)
-        seen = [*seen[:first], "jets", *(name for name in seen[first:] if name not in both)]
+        if quantity.startswith("pt") and item.significance > significance:
+            seen.setdefault(cast(ObjectType, name))
     return tuple(seen)
 
 

@@ -34,6 +34,7 @@ TYPES: Mapping[str, Which] = {
 }
 DEFAULT_EDGES = (0.0, 0.4, 0.8, 1.3, 1.7, 2.1, 2.5, 3.0)
 """Edges in |eta|: cells of a few towers, with the end of the barrel (1.3), of tracks (2.5) and of the endcap (3)."""
+_JETS = ("jets", "bjets", "other-jets")
 _KEEP_MASS = ("electrons", "muons", "photons")
 
 
@@ -73,6 +74,12 @@ class Freedom(Settings):
     def n_cells(self) -> int:
         """Number of cells in |eta|."""
         return len(self.eta_edges) - 1
+
+    def on(self, objects: ObjectType) -> Freedom:
+        """The same for other objects, which have these cuts where they are the same or among the same jets."""
+        covered = objects == self.objects or (self.objects == "jets" and objects in _JETS)
+        pt_min, at_least = (self.pt_min if covered else 0.0), (self.at_least if objects == self.objects else 0)
+        return self.model_copy(update={"objects": objects, "pt_min": pt_min, "at_least": at_least})
 
     def selected(self, events: Events) -> Events:
         """Events behind the cuts: objects below ``pt_min`` are dropped, events with too few are gone.
