@@ -28,7 +28,8 @@ from anomalon.generation.derived import derive
 from anomalon.generation.flatten import EventArrays, flatten, unweighted
 from anomalon.generation.splits import Prepared
 from anomalon.generation.tuning import FineTuning, TuningSettings, hold_out
-from anomalon.generation.two_sample import held_out_auc
+from anomalon.generation.two_sample import LEARNERS
+from anomalon.metrics.two_sample import held_out_auc
 from anomalon.pipeline.generation import find_model
 from anomalon.pipeline.validation import read_events
 
@@ -105,7 +106,7 @@ def judged(source: Autoregressive, real: Events, made: Events) -> npt.NDArray[np
     """AUC and distances, shape (1 + quantity,)."""
     a, b = (prepared(flatten(events, source.slots)) for events in (real, made))
     x, y = (columns(sample.arrays, sample.derived, "judge").values for sample in (a, b))
-    auc = held_out_auc(x, y, judge="boosting", folds=2)
+    auc = held_out_auc(x, y, learner=LEARNERS["boosting"], folds=2)
     return np.array([auc, *(distance(a.derived.present(q), b.derived.present(q)) for q in QUANTITIES)])
 
 

@@ -14,7 +14,7 @@ from anomalon.style.closure import Closure, closures, combined
 from anomalon.style.diagnosis import diagnose, suspects
 from anomalon.style.objects import Chosen, Freedom
 from anomalon.style.spectrum import smooth_spectra
-from anomalon.style.two_sample import two_sample_test
+from anomalon.style.two_sample import tell_apart
 from anomalon.style.variables import table, variables
 from tests.style.synthetic import made
 
@@ -95,8 +95,8 @@ def test_regions_are_judged_together():
 
 
 def test_a_test_sees_a_difference_and_chance_shows_none(source, other):
-    same = two_sample_test(source, other)
-    seen = two_sample_test(source, distort(other, parse_distortions("bjet-scale-0.5")))
+    same = tell_apart(source, other)
+    seen = tell_apart(source, distort(other, parse_distortions("bjet-scale-0.5")))
     assert abs(same.significance) < 3.5
     assert seen.auc > 0.7
     assert same.error == pytest.approx(np.sqrt(3001 / (12 * 1500**2)))
@@ -104,7 +104,7 @@ def test_a_test_sees_a_difference_and_chance_shows_none(source, other):
 
 def test_too_few_events_are_not_tested(source):
     with pytest.raises(EmptySelectionError, match="at least 100 each are needed"):
-        two_sample_test(source, source[:50])
+        tell_apart(source, source[:50])
 
 
 def test_the_table_has_a_column_per_name_and_no_infinities(source):

@@ -18,6 +18,7 @@ from anomalon.distortions import Distortions, distort
 from anomalon.errors import ConfigError
 from anomalon.events import Events
 from anomalon.generation.flatten import unweighted
+from anomalon.metrics.two_sample import TwoSampleTest
 from anomalon.models.storage import new_folder
 from anomalon.pipeline.calibration_tables import CalibrationResult, Comparison, Judged, as_markdown
 from anomalon.pipeline.progress import Progress, Silent
@@ -29,7 +30,7 @@ from anomalon.style.contract import Calibrator
 from anomalon.style.diagnosis import Difference, diagnose
 from anomalon.style.objects import Freedom, ObjectType
 from anomalon.style.registry import calibrator, load_calibrator
-from anomalon.style.two_sample import TwoSampleTest, two_sample_test
+from anomalon.style.two_sample import tell_apart
 
 Report = Callable[[int, int], None]
 """Called with (done, in all)."""
@@ -174,7 +175,7 @@ class _Samples:
         return self._tests[key]
 
     def test(self, first: Events, second: Events) -> TwoSampleTest:
-        return two_sample_test(first, second, most=self.config.test_events, seed=self.config.seed)
+        return tell_apart(first, second, most=self.config.test_events, seed=self.config.seed)
 
     def source(self, pair: Pair) -> Events:
         return self.selected(self.load(pair.source))

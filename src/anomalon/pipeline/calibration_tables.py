@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from anomalon.config import Settings
+from anomalon.metrics.two_sample import TwoSampleTest
 from anomalon.style.closure import Closure
 from anomalon.style.diagnosis import Difference
 from anomalon.style.objects import Freedom
-from anomalon.style.two_sample import TwoSampleTest
 
 _SHOWN = 8
 _LEFT = 3
