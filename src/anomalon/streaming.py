@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import cache, cached_property
 from itertools import pairwise
 from typing import Any, Protocol
@@ -142,12 +142,13 @@ class EventBlocks:
     def block(self, number: int) -> tuple[Features, Floats]:
         """Features and weights of one block."""
         start, stop = self._edges[number], self._edges[number + 1]
-        features = self.feature_set.transform(self._slice(self._start + start, self._start + stop))
-        return features, self.weights[start:stop]
+        return self.feature_set.transform(self.events_of(number, ())), self.weights[start:stop]
 
-    def _slice(self, start: int, stop: int) -> Events:
+    def events_of(self, number: int, fields: Collection[str]) -> Events:
+        """Events of one block, with some fields beside those that the feature set reads."""
+        start, stop = (self._start + edge for edge in self._edges[number : number + 2])
         if isinstance(self.events, Store):
-            return self.events.slice(start, stop, sorted(self.feature_set.requires))
+            return self.events.slice(start, stop, sorted({*self.feature_set.requires, *fields}))
         return self.events[start:stop]
 
 

@@ -13,6 +13,7 @@ that is computed from them follows:
 """
 
 from anomalon.distortions.distort import Distortion, distort, required_fields
+from anomalon.distortions.exaggeration import Exaggeration
 from anomalon.distortions.momenta import Lose, Scale, Smear
 from anomalon.distortions.presets import (
     PRESETS,
@@ -24,6 +25,7 @@ from anomalon.distortions.presets import (
     parse_distortions,
     preset,
 )
+from anomalon.distortions.pseudo_events import PseudoEvents
 from anomalon.distortions.soft import Soft
 from anomalon.distortions.swap import Swap
 from anomalon.distortions.variations import STANDARD, End, Variation, Variations, standard
@@ -35,7 +37,9 @@ __all__ = [
     "Distortion",
     "Distortions",
     "End",
+    "Exaggeration",
     "Lose",
+    "PseudoEvents",
     "Scale",
     "Smear",
     "Soft",

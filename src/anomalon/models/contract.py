@@ -34,6 +34,16 @@ class ModelSettings(Settings):
 
     seed: int = Field(default=0, ge=0)
 
+    @property
+    def needs_events(self) -> bool:
+        """Whether the model learns from events, and not from their features alone."""
+        return False
+
+    @property
+    def columns(self) -> tuple[str, ...] | None:
+        """Names or patterns of the features that the model sees unless it is told; None: all of them."""
+        return None
+
 
 class _Model(ABC):
     """What scorers and classifiers share: settings, the check of inputs, saving and loading."""

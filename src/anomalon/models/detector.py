@@ -16,6 +16,8 @@ from anomalon.errors import ConfigError, ModelFileError, NotFittedError, suggest
 from anomalon.events import Events
 from anomalon.features.contract import Features, FeatureSet
 from anomalon.models.contract import ModelSettings
+from anomalon.models.feature_scorer import FeatureScorer
+from anomalon.models.kept_blocks import KeptBlocks
 from anomalon.models.presets import FEATURES, PRESETS, with_preset
 from anomalon.models.registry import get_scorer, load_scorer, scorer_names
 from anomalon.models.selected import refuse_unknown, usable
@@ -81,8 +83,10 @@ class DetectorSettings(Settings):
             raise ConfigError(f"{where}: no detector '{own['kind']}'; {suggest(str(own['kind']), detector_names())}")
         scorer = get_scorer(own["kind"])
         refuse_unknown(flat, [*scorer.Settings.model_fields], own_keys=(*_OWN_KEYS, "inputs"), where=where)
-        own["preprocessing"] = PreprocessingSettings.parse(own.get("preprocessing", {}), f"{where}: preprocessing")
-        return super().parse({**own, "scorer": scorer.Settings.parse(flat, where)}, where)
+        settings = scorer.Settings.parse(flat, where)
+        seen = {"inputs": settings.columns, **own.get("preprocessing", {})}
+        own["preprocessing"] = PreprocessingSettings.parse(seen, f"{where}: preprocessing")
+        return super().parse({**own, "scorer": settings}, where)
 
     def to_dict(self) -> dict[str, Any]:
         """The flat fragment with every default written out; :meth:`parse` gives the same settings back."""
@@ -93,6 +97,11 @@ class DetectorSettings(Settings):
     def feature_set(self) -> FeatureSet:
         """What the detector sees of events."""
         return feature_sets.get(self.features, **self.feature_settings)
+
+    @property
+    def needs_events(self) -> bool:
+        """Whether it learns from events (:meth:`Detector.fit_blocks`), and not from their features alone."""
+        return self.scorer.needs_events
 
     def seeded(self, seed: int) -> Self:
         """The same with another seed."""
@@ -165,11 +174,15 @@ class Detector:
         rows = TrainingRows(blocks, self.preprocessing.select, f"detector '{self.name}'")
         self.preprocessing.fit_blocks(rows)
         self._seen, self.dropped = TrainingInputs.of(*rows.sample()), dict(rows.dropped)
-        checked = None
-        if validation is not None:
-            others = TrainingRows(validation, self.preprocessing.select, self.name)
-            checked = self._batches(validation, others.kept, shuffle=False) if others.look() else None
-        self.scorer.fit(self._batches(blocks, rows.kept), checked, run=run)
+        others = None if validation is None else TrainingRows(validation, self.preprocessing.select, self.name)
+        if others is not None and not others.look():
+            others = None
+        if isinstance(self.scorer, FeatureScorer):
+            checked = None if others is None else KeptBlocks(others.blocks, others.kept, self.inputs)
+            self.scorer.fit_blocks(KeptBlocks(blocks, rows.kept, self.inputs), checked, run=run)
+        else:
+            stopping = None if others is None else self._batches(others.blocks, others.kept, shuffle=False)
+            self.scorer.fit(self._batches(blocks, rows.kept), stopping, run=run)
         return self
 
     def _batches(self, blocks: Blocks, kept: Sequence[npt.NDArray[np.bool_]], *, shuffle: bool = True) -> Any:
@@ -193,8 +206,12 @@ class Detector:
 
     def score_features(self, features: Features) -> Floats:
         """Scores (event,); NaN where an input is not finite."""
-        inputs, kept = self._inputs_of(features)
+        chosen, kept = self._usable_of(features)
         scores = np.full(len(features), np.nan)
+        if isinstance(self.scorer, FeatureScorer):
+            scores[kept] = self.scorer.score_features(chosen)
+            return scores
+        inputs = self.preprocessing.transform(chosen)
         errors = self._energy_errors(inputs)
         scores[kept] = self.scorer.score(inputs) if errors is None else errors.sum(axis=1)
         return scores
@@ -205,7 +222,10 @@ class Detector:
 
     def explain(self, features: Features) -> Floats | None:
         """What each input adds to the score, (event, input), NaN where not finite; None where the scorer cannot say."""
-        inputs, kept = self._inputs_of(features)
+        chosen, kept = self._usable_of(features)
+        if isinstance(self.scorer, FeatureScorer):
+            return _spread(self.scorer.explain_features(chosen), kept)
+        inputs = self.preprocessing.transform(chosen)
         errors = self._energy_errors(inputs)
         return _spread(self.scorer.explain(inputs) if errors is None else errors, kept)
 
@@ -222,8 +242,8 @@ class Detector:
 
     def encode(self, features: Features) -> Floats | None:
         """Code (event, code), NaN where an input is not finite; None for scorers without a code."""
-        inputs, kept = self._inputs_of(features)
-        return _spread(self.scorer.encode(inputs), kept)
+        chosen, kept = self._usable_of(features)
+        return _spread(self.scorer.encode(self.preprocessing.transform(chosen)), kept)
 
     def compare_inputs(self, features: Features, weights: npt.ArrayLike | None = None) -> list[InputShift]:
         """How far each input is from the training background, the most different first."""
@@ -274,10 +294,10 @@ class Detector:
             raise ModelFileError(f"{folder}: the scorer does not belong to this detector")
         return detector
 
-    def _inputs_of(self, features: Features) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+    def _usable_of(self, features: Features) -> tuple[Features, npt.NDArray[np.bool_]]:
         chosen = features.select(self.inputs)
         kept = chosen.usable()
-        return self.preprocessing.transform(chosen if kept.all() else chosen[kept]), kept
+        return chosen if kept.all() else chosen[kept], kept
 
 
 def _shortcuts(values: Any, where: str) -> dict[str, Any]:

@@ -19,6 +19,9 @@ WHOLE_EVENT = (
 )  # fmt: skip
 """More of the event, for networks, which find out what matters."""
 
+RISING = ("MET_pt", "mT_W", "Z_pt", "m_3l", "HT")
+"""Fewer still, all of which heavy physics makes larger: for learners of upper tails."""
+
 IN_GEV = {"mode": "raw", "inputs": list(KINEMATIC)}
 """In their own units, for the tails of steeply falling spectra are where searches live: logarithms would hide them."""
 
@@ -74,6 +77,32 @@ FRETTE2023: dict[str, dict[str, Any]] = {
     },
 }
 
+_ENERGY: dict[str, Any] = {"kind": "input-sum", "preprocessing": {"mode": "raw", "inputs": ["LT", "MET_pt"]}}
+_PSEUDO_EVENTS: dict[str, Any] = {
+    "kind": "outlier-exposure",
+    "against": "pseudo-events",
+    "preprocessing": {"mode": "raw", "inputs": list(RISING)},
+}
+_EXAGGERATED: dict[str, Any] = {**_PSEUDO_EVENTS, "against": "exaggerated"}
+_TAILS: dict[str, Any] = {
+    "kind": "upper-tails",
+    "preprocessing": {"mode": "raw", "inputs": ["MET_pt", "mT_W", "lep1_pt", "HT"]},
+}
+
+# One-sided detectors of trilepton events; ``against`` and ``members`` of other channels go with their own inputs.
+ONE_SIDED: dict[str, dict[str, Any]] = {
+    "lt-plus-met": _ENERGY,
+    "outlier-exposure": _PSEUDO_EVENTS,
+    "exposed-to-pseudo-events": _PSEUDO_EVENTS,
+    "exposed-to-exaggerated": _EXAGGERATED,
+    "exposed-to-both": {"kind": "combination", "folds": 4, "members": [_PSEUDO_EVENTS, _EXAGGERATED]},
+    "exposed-and-energetic": {"kind": "combination", "folds": 4, "members": [_PSEUDO_EVENTS, _EXAGGERATED, _ENERGY]},
+    "upper-tails": _TAILS,
+    "fisher": {**_TAILS, "combine": "fisher"},
+    "brown": {**_TAILS, "combine": "brown"},
+    "joint-survival": {**_TAILS, "combine": "joint"},
+}
+
 PRESETS: dict[str, dict[str, Any]] = {
     "autoencoder": {"preprocessing": {"inputs": list(WHOLE_EVENT)}, "compare": "energies", "code": 3},
     "vae": {"preprocessing": {"inputs": list(WHOLE_EVENT)}, "compare": "energies", "code": 3, "beta": 0.1},
@@ -103,6 +132,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         },
     },
     **FRETTE2023,
+    **ONE_SIDED,
     "kmeans": {"preprocessing": {"inputs": list(KINEMATIC)}},
     "gaussian-mixture": {"preprocessing": {"inputs": list(KINEMATIC)}},
     "isolation-forest": {"preprocessing": dict(IN_GEV)},

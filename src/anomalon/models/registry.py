@@ -23,6 +23,10 @@ _BUILT_IN = {
     "gaussian-mixture": "anomalon.models.clustering:GaussianMixtureLikelihood",
     "isolation-forest": "anomalon.models.isolation_forest:IsolationForestScore",
     "single-variable": "anomalon.models.single_variable:SingleVariable",
+    "input-sum": "anomalon.models.input_sum:InputSum",
+    "upper-tails": "anomalon.models.upper_tails:UpperTails",
+    "outlier-exposure": "anomalon.models.outlier_exposure:OutlierExposure",
+    "combination": "anomalon.models.combination:Combination",
 }
 _BUILT_IN_CLASSIFIERS = {"gradient-boosting": "anomalon.models.classifier:GradientBoosting"}
 _SCORERS: dict[str, Any] = dict(_BUILT_IN)

@@ -24,7 +24,7 @@ MINIMUM_TRAINING = 100
 """Fewer background events than this train nothing."""
 
 CODE = (
-    "models", "networks", "training", "preprocessing", "batches", "streaming", "features",
+    "models", "networks", "training", "preprocessing", "batches", "streaming", "features", "distortions",
     "pipeline/fit", "pipeline/parts", "pipeline/mixed",
 )  # fmt: skip
 
@@ -90,7 +90,7 @@ def fit_detector(
 
 
 def _taught(detector: Detector, parts: Parts, run: TrainingRun) -> Detector:
-    if detector.settings.features != parts.tabulated:
+    if detector.settings.features != parts.tabulated or detector.settings.needs_events:
         train, validation = (parts.blocks(detector.settings.feature_set(), part) for part in (TRAIN, VALIDATION))
         return detector.fit_blocks(train, validation, run=run)
     seen, checked = (parts.of_part("background", part) for part in (TRAIN, VALIDATION))

@@ -1,0 +1,101 @@
+"""Blocks of which only some rows and columns are learned from, and their folds."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from anomalon.errors import TrainingError
+from anomalon.events import Events
+from anomalon.features.contract import Features
+from anomalon.streaming import Blocks
+
+Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+
+class KeptBlocks:
+    """Some rows and columns of blocks, as blocks.
+
+    Args:
+        blocks: of features.
+        kept: per block, the rows that are used, shape (row,).
+        names: columns, in order; all by default.
+    """
+
+    def __init__(self, blocks: Blocks, kept: Sequence[Mask], names: Sequence[str] | None = None) -> None:
+        self.blocks, self.kept = blocks, list(kept)
+        self.names = blocks.names if names is None else tuple(names)
+        self.weights: Floats = blocks.weights[self._rows]
+
+    @classmethod
+    def of(cls, blocks: Blocks) -> KeptBlocks:
+        """Every row that weighs something, of every column."""
+        heavy = np.split(blocks.weights != 0.0, np.cumsum(blocks.sizes)[:-1])
+        return cls(blocks, heavy if len(blocks.sizes) else [])
+
+    @property
+    def _rows(self) -> Mask:
+        return np.concatenate([*self.kept, np.zeros(0, dtype=np.bool_)])
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Rows of each block."""
+        return tuple(int(mask.sum()) for mask in self.kept)
+
+    @property
+    def identity(self) -> str:
+        """What the blocks say of themselves, with the rows that are used."""
+        return f"{self.blocks.identity} {np.packbits(self._rows).tobytes().hex()} {self.names}"
+
+    def block(self, number: int) -> tuple[Features, Floats]:
+        """Features and weights of one block."""
+        features, weights = self.blocks.block(number)
+        mask = self.kept[number]
+        return features.select(self.names)[mask], weights[mask]
+
+    def events_of(self, number: int, fields: Collection[str]) -> Events:
+        """The events of one block, with some fields at least.
+
+        Raises:
+            TrainingError: these are blocks of features, whose events nobody knows.
+        """
+        find = getattr(self.blocks, "events_of", None)
+        if find is None:
+            raise TrainingError(
+                "this detector learns from events and was given features: fit it with fit_blocks(EventBlocks(events, "
+                "detector.settings.feature_set(), weights))"
+            )
+        events: Events = find(number, fields)[self.kept[number]]
+        return events
+
+    def features_of(self, events: Events) -> Features:
+        """What the blocks' feature set makes of other events; needs blocks of events."""
+        inner = self.blocks
+        if isinstance(inner, KeptBlocks):
+            return inner.features_of(events).select(self.names)
+        features: Features = inner.feature_set.transform(events).select(self.names)  # type: ignore[attr-defined]
+        return features
+
+    def gathered(self) -> tuple[Features, Floats]:
+        """Features and weights of all rows at once."""
+        parts = [self.block(number)[0] for number in range(len(self.kept))]
+        return Features.concatenate(parts or [self.blocks.block(0)[0][:0]]), self.weights
+
+    def fold(self, number: int, folds: int) -> tuple[KeptBlocks, KeptBlocks]:
+        """The rows outside and inside one of several folds, for rows come in mixed order: every so-many-th is inside.
+
+        >>> from anomalon.streaming import FeatureBlocks
+        >>> features = Features(np.zeros((5, 1), np.float32), np.ones((5, 1), bool), ("x",))
+        >>> [part.sizes for part in KeptBlocks.of(FeatureBlocks(features)).fold(0, 3)]
+        [(3,), (2,)]
+        """
+        inside, start = [], 0
+        for mask in self.kept:
+            place = start + np.cumsum(mask) - 1
+            inside.append(mask & (place % folds == number))
+            start += int(mask.sum())
+        outside = [mask & ~own for mask, own in zip(self.kept, inside, strict=True)]
+        return KeptBlocks(self.blocks, outside, self.names), KeptBlocks(self.blocks, inside, self.names)
