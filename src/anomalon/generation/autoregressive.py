@@ -27,8 +27,8 @@ from anomalon.generation.encoding import (
     ETA_TABLE,
     FIRST,
     HAS_MASS,
-    IS_JET,
     IS_MUON,
+    JET_OF_KIND,
     LATER,
     MASS_TABLE,
     MASSES,
@@ -52,21 +52,25 @@ _MARGIN = 1e-4
 
 
 class NetworkSettings(Settings):
-    """Widths of the network's layers, multiples of four.
+    """Widths of the network's layers, multiples of four, and dropout.
 
     Attributes:
         element: of the sum over objects.
         trunk: of the two layers that all heads share.
         head: of the hidden layer of each head.
         pair: channels of the potentials of pairs.
+        triple: channels of the potentials of a jet with a b-jet and a jet.
+        dropout: share of the hidden units that is left out in each step of the training.
     """
 
     element: int = Field(default=64, ge=4)
     trunk: int = Field(default=128, ge=4)
     head: int = Field(default=64, ge=4)
     pair: int = Field(default=12, ge=4)
+    triple: int = Field(default=8, ge=4)
+    dropout: float = Field(default=0.1, ge=0, lt=1)
 
-    @field_validator("*")
+    @field_validator("element", "trunk", "head", "pair", "triple")
     @classmethod
     def _in_fours(cls, width: int) -> int:
         if width % 4:
@@ -234,10 +238,12 @@ def compiled_layers(network: AutoregressiveNetwork) -> sampler.Layers:
         element=_stack(network.element), trunk=_stack(network.trunk), shared=_layer(network.shared),
         more=tuple(np.ascontiguousarray(_numbers(layer.weight).T) for layer in network.more),
         bins=tuple(_layer(layer) for layer in network.bins),
-        strengths=(*_layer(network.strength_eta), *_layer(network.strength_phi)),
+        strengths=(
+            *_layer(network.strength_eta), *_layer(network.strength_phi), *_layer(network.strength_triple)
+        ),
         partner=_layer(network.partner), balance=_layer(network.balance),
         pair_eta=_numbers(network.pair_eta), pair_phi=_numbers(network.pair_phi),
-        pair_missing=_numbers(network.pair_missing),
+        pair_missing=_numbers(network.pair_missing), triple=_numbers(network.triple),
     )  # fmt: skip
 
 
@@ -266,7 +272,7 @@ def compiled_world(encoder: Encoder, network: AutoregressiveNetwork) -> sampler.
     return sampler.World(
         tables=encoder.tables, probabilities=PROBABILITIES, places=places,
         pt_min=encoder.pt_min, masses=MASSES.astype(np.float32), has_mass=HAS_MASS,
-        is_jet=IS_JET.astype(np.float32), seen=_seen(encoder.muons), which=which,
+        is_jet=JET_OF_KIND.astype(np.float32), seen=_seen(encoder.muons), which=which,
         centres=network.centres, separation=network.separation, starts=np.cumsum([0, *sizes[:-1]]),
     )  # fmt: skip
 

@@ -39,9 +39,9 @@ SMALLEST_SOFT = 0.01
 HAS_MASS = np.array([MASS_OF[CLASS_OF[kind]] is None for kind in KINDS] + [False])
 MASSES = np.array([MASS_OF[CLASS_OF[kind]] or 0.0 for kind in KINDS] + [0.0])
 CLASS_OF_KIND = np.array([CLASSES.index(CLASS_OF[kind]) for kind in KINDS] + [0])
-IS_JET = np.array([int(CLASS_OF[kind] in ("b", "j")) for kind in KINDS] + [-1])
+JET_OF_KIND = np.array([{"b": 2, "j": 1}.get(CLASS_OF[kind], 0) for kind in KINDS] + [-1])
 IS_MUON = np.array([CLASS_OF[kind] == "m" for kind in KINDS] + [False])
-"""Of every kind, and of soft momentum; the latter is marked by -1 among the jets."""
+"""Of every kind, and of soft momentum; the latter is marked by -1 among the jets, b-jets by 2."""
 
 
 @dataclass(frozen=True)

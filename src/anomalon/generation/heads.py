@@ -13,7 +13,7 @@ import numpy as np
 
 from anomalon.generation import radial
 from anomalon.generation.arithmetic import compiled, copy_part, dense, exponentials, hard_swish
-from anomalon.generation.radial import BINS, ENERGY, ETA, IS_JET, MASS, PHI_AT, PT, PZ
+from anomalon.generation.radial import BINS, ENERGY, ETA, JET, MASS, PHI_AT, PT, PZ
 
 FAR = np.float32(50.0)
 """An angle beyond this says that no place was open."""
@@ -141,6 +141,29 @@ def _pair_table(strength: Any, partner: Any, first: Any, weights: Any, table: An
 
 
 @compiled
+def _triple_table(strength: Any, one: Any, two: Any, weights: Any, table: Any) -> None:
+    """Table of a triple: as of a pair, by the strengths of all three; those of the partners come last."""
+    for k in range(weights.shape[1]):
+        table[k] = 0
+    first = len(one) - len(weights)
+    for c in range(weights.shape[0]):
+        s = strength[c] * one[first + c] * two[first + c]
+        for k in range(weights.shape[1]):
+            table[k] += s * weights[c, k]
+
+
+@compiled
+def _add_triples(layers: Any, space: Any, e: Any, r: Any, step: Any) -> None:
+    """Add the potentials of a jet with each earlier b-jet and jet."""
+    objects, partners = space.objects[e], space.partners[e]
+    for j in range(step):
+        for k in range(j + 1, step):
+            if radial.makes_triple(objects[step], objects[j], objects[k]):
+                _triple_table(space.strength_triple[r], partners[j], partners[k], layers.triple, space.table)
+                radial.add_triple(objects[step], objects[j], objects[k], space.table, space.pair, space.logits[r])
+
+
+@compiled
 def draw_eta(asked: Any, layers: Any, world: Any, space: Any, now: Any) -> None:
     """Draw eta, with the potentials of pairs."""
     active, rows, step = now
@@ -161,9 +184,8 @@ def draw_eta(asked: Any, layers: Any, world: Any, space: Any, now: Any) -> None:
             continue
         for j in range(step):
             _pair_table(space.strength[r], space.partners[e, j], 0, layers.pair_eta, space.table)
-            radial.add_eta(
-                world.centres[world.which[kind]], space.objects[e, j, ETA], space.table, space.pair, space.logits[r]
-            )
+            centres = world.centres[world.which[kind]]
+            radial.add_eta(centres, item[PT], space.objects[e, j], space.table, space.pair, space.logits[r])
         _weights_of(space.logits[r], space.bits)
         place = _place(space.logits[r], uniform(asked[2][e], 4 * step + 3))
         item[ETA] = _F(_quantile(place, world.tables[world.places[kind, 2]], world.probabilities))
@@ -196,12 +218,13 @@ def draw_phi(asked: Any, layers: Any, world: Any, space: Any, now: Any) -> None:
         _phi_inputs(layers.more[2], space.objects[e], step, space.running[e], space.hidden[r])
     _logits(layers, 3, space, rows)
     dense(space.hidden, layers.strengths[2], layers.strengths[3], space.strength, rows)
+    dense(space.hidden, layers.strengths[4], layers.strengths[5], space.strength_triple, rows)
     dense(space.hidden, layers.balance[0], layers.balance[1], space.balance, rows)
     for r in range(rows if step else 0):
         e = active[r]
         objects, logits, open_part = space.objects[e], space.logits[r], space.open_part
         item, running = objects[step], space.running[e]
-        weights = layers.pair_missing if item[IS_JET] < 0 else layers.pair_phi
+        weights = layers.pair_missing if item[JET] < 0 else layers.pair_phi
         radial.add_balance(item[PT], running, space.balance[r], space.pair, logits)
         for b in range(BINS):
             open_part[b] = 1
@@ -209,6 +232,7 @@ def draw_phi(asked: Any, layers: Any, world: Any, space: Any, now: Any) -> None:
             _pair_table(space.strength[r], space.partners[e, j], len(weights), weights, space.table)
             radial.add_partner(item, objects[j], running, space.table, space.pair, logits)
             radial.close_around(item, objects[j], world.separation, open_part)
+        _add_triples(layers, space, e, r, step)
         _weights_of(logits, space.bits)
         for b in range(BINS):
             logits[b] *= open_part[b]
@@ -221,7 +245,7 @@ def _still(item: Any, is_jet: Any) -> None:
     """What is known of an object before its phi; the first object of an event is at phi = 0."""
     item[PZ] = item[PT] * _F(math.sinh(item[ETA]))
     item[ENERGY] = math.sqrt(item[PT] * item[PT] + item[PZ] * item[PZ] + item[MASS] * item[MASS])
-    item[IS_JET] = is_jet
+    item[JET] = is_jet
     item[PHI_AT] = 0
 
 

@@ -21,8 +21,8 @@ from anomalon.generation.encoding import (
     ETA_TABLE,
     HAS_MASS,
     HEAD,
-    IS_JET,
     IS_MUON,
+    JET_OF_KIND,
     N_CLASSES,
     PER_SLOT,
     SOFT,
@@ -30,7 +30,7 @@ from anomalon.generation.encoding import (
 )  # fmt: skip
 from anomalon.generation.flatten import KINDS, Floats
 from anomalon.generation.quantiles import from_uniform
-from anomalon.generation.radial import BALANCE_KNOTS, BINS, ETA_KNOTS, PAIR_KNOTS
+from anomalon.generation.radial import BALANCE_KNOTS, BINS, ETA_PAIR_KNOTS, JET, MASS_KNOTS, PAIR_KNOTS
 
 N_KINDS = len(KINDS) + 1
 """Soft momentum included."""
@@ -45,12 +45,14 @@ MASS_INPUTS, ETA_INPUTS, PHI_INPUTS = 2, 4, 8
 
 @dataclass(frozen=True)
 class Widths:
-    """Widths of the layers: sum over objects, trunk, heads, and channels of pairs; multiples of four."""
+    """Widths of the layers, in fours: of the sum over objects, the trunk, the heads, channels of pairs and triples."""
 
     element: int = 64
     trunk: int = 128
     head: int = 64
     pair: int = 12
+    triple: int = 8
+    dropout: float = 0.0
 
 
 class AutoregressiveNetwork(nn.Module):
@@ -72,22 +74,22 @@ class AutoregressiveNetwork(nn.Module):
         self.shape, self.separation, self.muons, self.widths = shape, np.float32(separation), muons, w
         middle = (np.arange(BINS) + 0.5) / BINS
         centres = [from_uniform(middle, tables[ETA_TABLE + c]) for c in range(N_CLASSES)]
-        self.centres = np.stack(centres).astype(np.float32)
+        self.centres = np.stack([np.stack([c, np.exp(c / 2)]) for c in centres]).astype(np.float32)
         n_state = STATE + shape.n_context
         self.element = nn.Sequential(
             nn.Linear(ELEMENT, w.element), nn.Hardswish(), nn.Linear(w.element, w.element), nn.Hardswish()
         )
-        self.trunk = nn.Sequential(
-            nn.Linear(w.element + n_state, w.trunk), nn.Hardswish(), nn.Linear(w.trunk, w.trunk), nn.Hardswish()
-        )
+        self.trunk = nn.ModuleList((nn.Linear(w.element + n_state, w.trunk), nn.Linear(w.trunk, w.trunk)))
         self.shared = nn.Linear(w.trunk, 4 * w.head)
         self.more = nn.ModuleList(nn.Linear(n, w.head, bias=False) for n in (MASS_INPUTS, ETA_INPUTS, PHI_INPUTS))
         self.bins = nn.ModuleList(nn.Linear(w.head, BINS) for _ in range(4))
         self.strength_eta, self.strength_phi = nn.Linear(w.head, w.pair), nn.Linear(w.head, w.pair)
-        self.partner = nn.Linear(w.element, 2 * w.pair)
-        self.pair_eta = nn.Parameter(0.1 * torch.randn(w.pair, ETA_KNOTS))
+        self.strength_triple = nn.Linear(w.head, w.triple)
+        self.partner = nn.Linear(w.element, 2 * w.pair + w.triple)
+        self.pair_eta = nn.Parameter(0.1 * torch.randn(w.pair, ETA_PAIR_KNOTS))
         self.pair_phi = nn.Parameter(0.1 * torch.randn(w.pair, PAIR_KNOTS))
         self.pair_missing = nn.Parameter(0.1 * torch.randn(w.pair, PAIR_KNOTS))
+        self.triple = nn.Parameter(0.1 * torch.randn(w.triple, MASS_KNOTS))
         self.balance = nn.Linear(w.head, 4 * BALANCE_KNOTS)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -125,14 +127,17 @@ class AutoregressiveNetwork(nn.Module):
         """Logits of pT, mass, eta and phi of each object given all before it, shape (object, bin) each."""
         embedded = self.element(rows.element)
         before = rows.sums_before(embedded)
-        heads = self.shared(self.trunk(torch.cat([before, rows.state], 1))).split(self.widths.head, 1)
-        act = nn.functional.hardswish
+        hidden = torch.cat([before, rows.state], 1)
+        for layer in self.trunk:
+            hidden = self._activated(layer(hidden))
+        heads = self.shared(hidden).split(self.widths.head, 1)
         pt, mass, eta, phi = (
-            act(h if more is None else h + self.more[more](inputs))
+            self._activated(h if more is None else h + self.more[more](inputs))
             for h, more, inputs in zip(heads, (None, 0, 1, 2), (None, *rows.inputs), strict=True)
         )
         one, two = rows.pairs()
-        eta_partner, phi_partner = self.partner(embedded).split(self.widths.pair, 1)
+        pair = self.widths.pair
+        eta_partner, phi_partner, in_triple = self.partner(embedded).split([pair, pair, self.widths.triple], 1)
         in_eta = (rows.kind[one] != SOFT).nonzero()[:, 0]
         missing = (rows.kind[one] == SOFT).nonzero()[:, 0]
         eta_strength = self.strength_eta(eta)[one[in_eta]] * eta_partner[two[in_eta]]
@@ -145,8 +150,14 @@ class AutoregressiveNetwork(nn.Module):
         phi_pairs = _PhiPotential.apply(  # type: ignore[no-untyped-call]
             phi_tables, self.balance(phi), rows, self.separation
         )
-        made = [bins(hidden) for bins, hidden in zip(self.bins, (pt, mass, eta, phi), strict=True)]
-        return made[0], made[1], made[2] + eta_pairs, made[3] + phi_pairs
+        jet, b_jet, other = rows.triples()
+        triples = self.strength_triple(phi)[jet] * in_triple[b_jet] * in_triple[other]
+        phi_triples = _TriplePotential.apply(triples @ self.triple, rows)  # type: ignore[no-untyped-call]
+        made = [bins(head) for bins, head in zip(self.bins, (pt, mass, eta, phi), strict=True)]
+        return made[0], made[1], made[2] + eta_pairs, made[3] + phi_pairs + phi_triples
+
+    def _activated(self, hidden: Tensor) -> Tensor:
+        return nn.functional.dropout(nn.functional.hardswish(hidden), self.widths.dropout, self.training)
 
 
 def _picked(logits: Tensor, place: Tensor) -> Tensor:
@@ -214,7 +225,7 @@ class _Rows:
         pz = self.pt * self.eta.sinh()
         energy = (px * px + py * py + pz * pz + self.mass * self.mass).sqrt()
         muon = torch.from_numpy(IS_MUON.astype(np.float32))[self.kind]
-        is_jet = torch.from_numpy(IS_JET.astype(np.float32))[self.kind]
+        is_jet = torch.from_numpy(JET_OF_KIND.astype(np.float32))[self.kind]
         momenta = torch.stack([px, py, px * (1 - muon), py * (1 - muon), pz, energy, self.pt], 1)
         sums = self.sums_before(momenta)
         self.visible = sums[:, [0, 1, 4, 5, 6]]
@@ -279,6 +290,15 @@ class _Rows:
         start = (n.cumsum(0) - n)[one]
         return one, first[one] + torch.arange(len(one)) - start
 
+    def triples(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Every jet with each earlier b-jet and jet of its event, in order: places of all three."""
+        one, two = self.pairs()
+        kept = (self.objects[one, JET] == 1) & (self.objects[two, JET] == 2)
+        one, two = one[kept], two[kept]
+        n = self.place[one]
+        jet, b_jet, start = (torch.repeat_interleave(at, n) for at in (one, two, one - n))
+        return jet, b_jet, start + torch.arange(len(jet)) - torch.repeat_interleave(n.cumsum(0) - n, n)
+
 
 class _EtaPotential(torch.autograd.Function):
     """Tables of pairs (pair, knot) to logits of eta (object, bin)."""
@@ -286,17 +306,32 @@ class _EtaPotential(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, tables: Tensor, rows: _Rows, centres: Any) -> Tensor:
         which = CLASS_OF_KIND[rows.kind.numpy()]
-        ctx.known = (rows.eta.numpy().copy(), rows.first_partner().numpy(), centres, which)
-        eta, first, *_ = ctx.known
-        return torch.from_numpy(radial.eta_logits(eta, first, tables.detach().numpy(), centres, which))
+        ctx.known = (rows.objects.numpy(), rows.first_partner().numpy(), centres, which)
+        objects, first, *_ = ctx.known
+        return torch.from_numpy(radial.eta_logits(objects, first, tables.detach().numpy(), centres, which))
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
-        eta, first, centres, which = ctx.known
+        objects, first, centres, which = ctx.known
         n_pairs = int((np.arange(len(first)) - first).sum())
         return torch.from_numpy(
-            radial.eta_gradients(eta, first, centres, which, grads[0].contiguous().numpy(), n_pairs)
+            radial.eta_gradients(objects, first, centres, which, grads[0].contiguous().numpy(), n_pairs)
         ), None, None  # fmt: skip
+
+
+class _TriplePotential(torch.autograd.Function):
+    """Tables of triples (triple, knot) to logits of phi (object, bin)."""
+
+    @staticmethod
+    def forward(ctx: Any, tables: Tensor, rows: _Rows) -> Tensor:
+        ctx.known = (rows.objects.numpy(), rows.first().numpy(), len(tables))
+        objects, first, _ = ctx.known
+        return torch.from_numpy(radial.triple_logits(objects, first, tables.detach().numpy()))
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        objects, first, n_triples = ctx.known
+        return torch.from_numpy(radial.triple_gradients(objects, first, grads[0].contiguous().numpy(), n_triples)), None
 
 
 class _PhiPotential(torch.autograd.Function):

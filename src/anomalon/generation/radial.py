@@ -1,11 +1,13 @@
 """Radial potentials: functions of masses, distances and balance, at every bin of the angle that is to be drawn.
 
-The phi head adds, for an object i and every earlier object j, potentials of m_ij and delta R_ij at each phi bin,
-and the eta head one of |delta eta_ij|; an object has potentials of the momentum that would be missing after it, and of
-their transverse mass; soft momentum, which fixes MET, those of every object's transverse mass and angle with MET. So
-peaks and edges of masses and correlations of angles are learned as what they are. A potential is a table, linear
-between knots that are even in sqrt(m), delta R, sqrt(balance), |delta eta| and sin(delta phi / 2). Jets keep their
-distance: a bin within the separation of an earlier object is closed, one that is partly within counts in part.
+The phi head adds, for an object i and every earlier object j, potentials of m_ij and delta R_ij at each phi bin, and
+the eta head of |delta eta_ij| and of the largest and smallest m_ij that this leaves to phi; a jet has one of its mass
+with each earlier b-jet and jet, so that tops have a peak; an object has potentials of the momentum that would be
+missing after it, and of their transverse mass; soft momentum, which fixes MET, those of every object's transverse mass
+and angle with MET. So peaks and edges of masses and correlations of angles are learned as what they are. A potential is
+a table, linear between knots that are even in sqrt(m), delta R, sqrt(balance), |delta eta| and sin(delta phi / 2). Jets
+keep their distance: a bin within the separation of an earlier object is closed, one that is partly within counts in
+part.
 """
 
 from __future__ import annotations
@@ -20,11 +22,13 @@ from anomalon.generation.arithmetic import compiled
 
 BINS = quantiles.BINS
 """Bins of every number that is drawn."""
-MASS_KNOTS, DISTANCE_KNOTS, BALANCE_KNOTS, ETA_KNOTS = 72, 40, 32, 24
+MASS_KNOTS, DISTANCE_KNOTS, BALANCE_KNOTS, ETA_KNOTS, REACH_KNOTS = 72, 40, 32, 24, 36
 PAIR_KNOTS = MASS_KNOTS + DISTANCE_KNOTS
+ETA_PAIR_KNOTS = ETA_KNOTS + 2 * REACH_KNOTS
 
 # Masses up to 1600 GeV in steps of sqrt(m) (9 GeV at the W), distances up to 5.9, balance up to 900 GeV.
 _PER_ROOT_MASS = np.float32((MASS_KNOTS - 1) / math.sqrt(1600.0))
+_PER_ROOT_REACH = np.float32((REACH_KNOTS - 1) / math.sqrt(1600.0))
 _PER_DISTANCE = np.float32((DISTANCE_KNOTS - 1) / 5.9)
 _PER_ROOT_BALANCE = np.float32((BALANCE_KNOTS - 1) / math.sqrt(900.0))
 _PER_ETA = np.float32((ETA_KNOTS - 1) / 5.6)
@@ -32,12 +36,15 @@ _PER_ETA = np.float32((ETA_KNOTS - 1) / 5.6)
 PHI_WIDTH = 2 * math.pi / BINS
 PHI = ((np.arange(BINS) + 0.5) * PHI_WIDTH - math.pi).astype(np.float32)
 COS_PHI, SIN_PHI = np.cos(PHI), np.sin(PHI)
-PT, ETA, PHI_AT, MASS, PX, PY, PZ, ENERGY, IS_JET = range(9)
+PT, ETA, PHI_AT, MASS, PX, PY, PZ, ENERGY, JET = range(9)
 COLUMNS = 9
-"""Of an object: pT, eta, phi, mass, momentum, energy; 1 for jets, -1 for soft momentum, 0 for others; float32."""
+"""Of an object: pT, eta, phi, mass, momentum, energy; 2 for b-jets, 1 for other jets, -1 for soft momentum, 0 for
+others; float32."""
 
 _TWO_PI, _TWO, _NONE = np.float32(2 * math.pi), np.float32(2.0), np.float32(0.0)
-_ZERO, _ONE, _AFTER_MASS = np.uint64(0), np.uint64(1), np.uint64(MASS_KNOTS)  # unsigned: no index counts from the end
+# Unsigned: no index counts from the end.
+_ZERO, _ONE, _AFTER_MASS = np.uint64(0), np.uint64(1), np.uint64(MASS_KNOTS)
+_AFTER_ETA, _AFTER_REACH = np.uint64(ETA_KNOTS), np.uint64(ETA_KNOTS + REACH_KNOTS)
 
 
 class Buffers(NamedTuple):
@@ -45,13 +52,14 @@ class Buffers(NamedTuple):
 
     first: Any
     second: Any
+    third: Any
 
 
 @compiled
 def buffers() -> Any:
     """Working space of a thread."""
-    space = np.empty((2, BINS), np.float32)
-    return Buffers(space[0], space[1])
+    space = np.empty((3, BINS), np.float32)
+    return Buffers(space[0], space[1], space[2])
 
 
 @compiled
@@ -73,6 +81,13 @@ def _spread(grad: Any, start: Any, at: Any, out: Any) -> None:
 
 
 @compiled
+def _mass_positions(still: Any, x: Any, y: Any, space: Any) -> None:
+    for b in range(BINS):
+        mass2 = max(still - x * COS_PHI[b] - y * SIN_PHI[b], _NONE)
+        space.first[b] = min(math.sqrt(math.sqrt(mass2)) * _PER_ROOT_MASS, np.float32(MASS_KNOTS - 1.001))
+
+
+@compiled
 def _pair_positions(one: Any, other: Any, space: Any) -> None:
     """Positions in the tables of mass and distance, at every phi of ``one``.
 
@@ -80,11 +95,8 @@ def _pair_positions(one: Any, other: Any, space: Any) -> None:
     """
     still = _TWO * (one[ENERGY] * other[ENERGY] - one[PZ] * other[PZ])
     still += one[MASS] * one[MASS] + other[MASS] * other[MASS]
-    x, y, phi = _TWO * one[PT] * other[PX], _TWO * one[PT] * other[PY], other[PHI_AT]
-    d_eta2 = (one[ETA] - other[ETA]) * (one[ETA] - other[ETA])
-    for b in range(BINS):
-        mass2 = max(still - x * COS_PHI[b] - y * SIN_PHI[b], _NONE)
-        space.first[b] = min(math.sqrt(math.sqrt(mass2)) * _PER_ROOT_MASS, np.float32(MASS_KNOTS - 1.001))
+    _mass_positions(still, _TWO * one[PT] * other[PX], _TWO * one[PT] * other[PY], space)
+    phi, d_eta2 = other[PHI_AT], (one[ETA] - other[ETA]) * (one[ETA] - other[ETA])
     for b in range(BINS):
         d = abs(PHI[b] - phi)
         d = min(d, _TWO_PI - d)
@@ -97,6 +109,23 @@ def add_pair(one: Any, other: Any, table: Any, space: Any, out: Any) -> None:
     _pair_positions(one, other, space)
     _add_interpolated(table, _ZERO, space.first, out)
     _add_interpolated(table, _AFTER_MASS, space.second, out)
+
+
+@compiled
+def _triple_positions(one: Any, two: Any, three: Any, space: Any) -> None:
+    """Positions in the table of the mass of three objects, at every phi of ``one``."""
+    px, py, pz = two[PX] + three[PX], two[PY] + three[PY], two[PZ] + three[PZ]
+    energy = two[ENERGY] + three[ENERGY]
+    still = one[MASS] * one[MASS] + energy * energy - px * px - py * py - pz * pz
+    still += _TWO * (one[ENERGY] * energy - one[PZ] * pz)
+    _mass_positions(still, _TWO * one[PT] * px, _TWO * one[PT] * py, space)
+
+
+@compiled
+def add_triple(one: Any, two: Any, three: Any, table: Any, space: Any, out: Any) -> None:
+    """Add the potential of three objects to the logits (bin,) of the phi of ``one``; ``table`` begins with masses."""
+    _triple_positions(one, two, three, space)
+    _add_interpolated(table, _ZERO, space.first, out)
 
 
 @compiled
@@ -143,22 +172,35 @@ def add_missing(soft: Any, other: Any, sums: Any, table: Any, space: Any, out: A
 
 
 @compiled
-def _eta_positions(centres: Any, eta: Any, space: Any) -> None:
+def _eta_positions(centres: Any, pt: Any, other: Any, space: Any) -> None:
+    """Positions of |delta eta|, and of the largest and smallest mass that any phi would give to massless objects.
+
+    m = 2 sqrt(pT1 pT2) cosh(delta eta / 2) and sinh; ``centres`` (2, bin) are those of the bins, and exp(eta / 2).
+    """
+    eta, turn, last = other[ETA], np.float32(math.exp(-other[ETA] / _TWO)), np.float32(REACH_KNOTS - 1.001)
+    scale = np.float32(math.sqrt(math.sqrt(pt * other[PT]))) * _PER_ROOT_REACH
     for b in range(BINS):
-        space.first[b] = min(abs(centres[b] - eta) * _PER_ETA, np.float32(ETA_KNOTS - 1.001))
+        space.first[b] = min(abs(centres[0, b] - eta) * _PER_ETA, np.float32(ETA_KNOTS - 1.001))
+    for b in range(BINS):
+        up = centres[1, b] * turn
+        down = np.float32(1.0) / up
+        space.second[b] = min(math.sqrt(up + down) * scale, last)
+        space.third[b] = min(math.sqrt(abs(up - down)) * scale, last)
 
 
 @compiled
-def add_eta(centres: Any, eta: Any, table: Any, space: Any, out: Any) -> None:
-    """Add the potential of |delta eta| to an earlier object to the logits (bin,) of eta."""
-    _eta_positions(centres, eta, space)
+def add_eta(centres: Any, pt: Any, other: Any, table: Any, space: Any, out: Any) -> None:
+    """Add the potentials of an earlier object to the logits (bin,) of the eta of an object of ``pt``."""
+    _eta_positions(centres, pt, other, space)
     _add_interpolated(table, _ZERO, space.first, out)
+    _add_interpolated(table, _AFTER_ETA, space.second, out)
+    _add_interpolated(table, _AFTER_REACH, space.third, out)
 
 
 @compiled
 def add_partner(one: Any, other: Any, sums: Any, table: Any, space: Any, out: Any) -> None:
     """Add the potential of an earlier object to the logits (bin,) of the phi of an object or of soft momentum."""
-    if one[IS_JET] < 0:
+    if one[JET] < 0:
         add_missing(one, other, sums, table, space, out)
     else:
         add_pair(one, other, table, space, out)
@@ -167,7 +209,7 @@ def add_partner(one: Any, other: Any, sums: Any, table: Any, space: Any, out: An
 @compiled
 def half_closed(one: Any, other: Any, separation: Any) -> Any:
     """Half the phi range around ``other`` that ``one`` must keep out of; 0 where there is none."""
-    if one[IS_JET] < 0 or (one[IS_JET] == 0 and other[IS_JET] == 0):
+    if one[JET] < 0 or (one[JET] == 0 and other[JET] == 0):
         return _NONE
     d_eta = one[ETA] - other[ETA]
     left = separation * separation - d_eta * d_eta
@@ -227,7 +269,7 @@ def phi_gradients(objects: Any, first: Any, sums: Any, grad: Any, n_pairs: Any) 
             _spread(grad[i], np.uint64(2 * which * BALANCE_KNOTS), space.first, balance[i])
             _spread(grad[i], np.uint64((2 * which + 1) * BALANCE_KNOTS), space.second, balance[i])
         for j in range(first[i], i):
-            if objects[i, IS_JET] < 0:
+            if objects[i, JET] < 0:
                 _missing_positions(objects[i], objects[j], sums[i], space)
             else:
                 _pair_positions(objects[i], objects[j], space)
@@ -238,25 +280,68 @@ def phi_gradients(objects: Any, first: Any, sums: Any, grad: Any, n_pairs: Any) 
 
 
 @compiled
-def eta_logits(eta: Any, first: Any, tables: Any, centres: Any, which: Any) -> Any:
-    """Potentials (object, bin) of |delta eta|; ``centres`` of the bins by class, ``which`` class each object is of."""
-    n, space, pair = len(eta), buffers(), 0
+def triple_logits(objects: Any, first: Any, tables: Any) -> Any:
+    """Potentials (object, bin) of jets with an earlier b-jet and jet each.
+
+    Args:
+        objects: as for :func:`phi_logits`.
+        first: the same.
+        tables: of every triple, by jet, b-jet, earlier jet, shape (triple, mass knot).
+    """
+    n, space, triple = len(objects), buffers(), 0
     out = np.zeros((n, BINS), np.float32)
     for i in range(n):
         for j in range(first[i], i):
-            add_eta(centres[which[i]], eta[j], tables[pair], space, out[i])
+            for k in range(j + 1, i):
+                if makes_triple(objects[i], objects[j], objects[k]):
+                    add_triple(objects[i], objects[j], objects[k], tables[triple], space, out[i])
+                    triple += 1
+    return out
+
+
+@compiled
+def triple_gradients(objects: Any, first: Any, grad: Any, n_triples: Any) -> Any:
+    """Gradient of the tables of triples from that of the potentials (object, bin)."""
+    n, space, triple = len(objects), buffers(), 0
+    tables = np.zeros((n_triples, MASS_KNOTS), np.float32)
+    for i in range(n):
+        for j in range(first[i], i):
+            for k in range(j + 1, i):
+                if makes_triple(objects[i], objects[j], objects[k]):
+                    _triple_positions(objects[i], objects[j], objects[k], space)
+                    _spread(grad[i], _ZERO, space.first, tables[triple])
+                    triple += 1
+    return tables
+
+
+@compiled
+def makes_triple(one: Any, two: Any, three: Any) -> Any:
+    """Whether objects are a jet, a b-jet and a jet."""
+    return one[JET] == 1 and two[JET] == 2 and three[JET] == 1
+
+
+@compiled
+def eta_logits(objects: Any, first: Any, tables: Any, centres: Any, which: Any) -> Any:
+    """Potentials of eta (object, bin); ``centres`` of the bins by class, ``which`` class each object is of."""
+    n, space, pair = len(objects), buffers(), 0
+    out = np.zeros((n, BINS), np.float32)
+    for i in range(n):
+        for j in range(first[i], i):
+            add_eta(centres[which[i]], objects[i, PT], objects[j], tables[pair], space, out[i])
             pair += 1
     return out
 
 
 @compiled
-def eta_gradients(eta: Any, first: Any, centres: Any, which: Any, grad: Any, n_pairs: Any) -> Any:
+def eta_gradients(objects: Any, first: Any, centres: Any, which: Any, grad: Any, n_pairs: Any) -> Any:
     """Gradient of the tables of pairs from that of the potentials (object, bin)."""
-    n, space, pair = len(eta), buffers(), 0
-    tables = np.zeros((n_pairs, ETA_KNOTS), np.float32)
+    n, space, pair = len(objects), buffers(), 0
+    tables = np.zeros((n_pairs, ETA_PAIR_KNOTS), np.float32)
     for i in range(n):
         for j in range(first[i], i):
-            _eta_positions(centres[which[i]], eta[j], space)
+            _eta_positions(centres[which[i]], objects[i, PT], objects[j], space)
             _spread(grad[i], _ZERO, space.first, tables[pair])
+            _spread(grad[i], _AFTER_ETA, space.second, tables[pair])
+            _spread(grad[i], _AFTER_REACH, space.third, tables[pair])
             pair += 1
     return tables

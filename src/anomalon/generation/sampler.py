@@ -20,7 +20,7 @@ from anomalon.generation.radial import (
     COLUMNS,
     ENERGY,
     ETA,
-    IS_JET,
+    JET,
     MASS,
     PAIR_KNOTS,
     PHI_AT,
@@ -49,6 +49,7 @@ class Layers(NamedTuple):
     pair_eta: Any
     pair_phi: Any
     pair_missing: Any
+    triple: Any
 
 
 class World(NamedTuple):
@@ -89,6 +90,7 @@ class Space(NamedTuple):
     hidden: Any
     logits: Any
     strength: Any
+    strength_triple: Any
     balance: Any
     element: Any
     partner_row: Any
@@ -111,14 +113,15 @@ def space_for(layers: Layers, n_slots: int, n_events: int) -> Space:
         return np.zeros(shape, dtype=np.float32)
 
     element, trunk, shared = layers.element[2].shape[1], layers.trunk[0].shape, layers.shared[0].shape[1]
-    channels, head = len(layers.pair_eta), layers.bins[0][0].shape[0]
+    channels, head, partners = len(layers.pair_eta), layers.bins[0][0].shape[0], layers.partner[0].shape[1]
     return Space(
         sums=floats(n_events, element), inputs=floats(rows, trunk[0]), one=floats(rows, trunk[1]),
         two=floats(rows, trunk[1]), heads=floats(rows, shared), hidden=floats(rows, head), logits=floats(rows, BINS),
-        strength=floats(rows, channels), balance=floats(rows, 4 * BALANCE_KNOTS),
+        strength=floats(rows, channels), strength_triple=floats(rows, len(layers.triple)),
+        balance=floats(rows, 4 * BALANCE_KNOTS),
         element=(floats(rows, layers.element[0].shape[0]), floats(rows, element), floats(rows, element)),
-        partner_row=floats(rows, 2 * channels), objects=floats(n_events, n_slots + 1, COLUMNS),
-        partners=floats(n_events, n_slots + 1, 2 * channels), kinds=np.zeros((n_events, n_slots + 1), np.int64),
+        partner_row=floats(rows, partners), objects=floats(n_events, n_slots + 1, COLUMNS),
+        partners=floats(n_events, n_slots + 1, partners), kinds=np.zeros((n_events, n_slots + 1), np.int64),
         totals=np.zeros(n_events, np.int64), running=floats(n_events, 9), table=floats(PAIR_KNOTS),
         bits=np.zeros(BINS, np.int32), open_part=floats(BINS), pair=radial.buffers(),
     )  # fmt: skip
@@ -267,7 +270,7 @@ def _finish(layers: Any, world: Any, space: Any, out: Any, now: Any) -> None:
         item[PX], item[PY] = item[PT] * _F(math.cos(item[PHI_AT])), item[PT] * _F(math.sin(item[PHI_AT]))
         if item[PHI_AT] > FAR:
             out[2][e] = False
-        if item[IS_JET] < 0:
+        if item[JET] < 0:
             out[0][e, 0], out[0][e, 1] = -run[0] - item[PX], -run[1] - item[PY]
             continue
         _add_to_sums(item, world.seen[kind], run)
