@@ -16,6 +16,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "src" / "anomalon"
 ORDER = """
     errors
     config
+    stransverse
     kinematics
     partial
     processes

@@ -143,3 +143,69 @@ def pair_mass(first: tuple[Number, Number, Number, Number], second: tuple[Number
     along = m_t1 * m_t2 * 2.0 * np.sinh(half_dy) ** 2
     across = pt1 * pt2 * 2.0 * np.sin(0.5 * (phi1 - phi2)) ** 2
     return np.sqrt(mass1 * mass1 + mass2 * mass2 + 2.0 * (pt1 * light2 + light1 * m_t2 + along + across))
+
+
+def stransverse_mass(
+    first: tuple[Number, Number, Number],
+    second: tuple[Number, Number, Number],
+    *,
+    met_pt: Number,
+    met_phi: Number,
+    unseen_mass: Number = 0.0,
+) -> Number:
+    """Stransverse mass m_T2 in GeV of two visible systems (pt, phi, mass), each with an unseen particle beside it.
+
+    The minimum, over all splittings of the missing transverse momentum, of the larger of both transverse masses; not
+    above the mass of the parents. Refs: Lester, Summers, arXiv:hep-ph/9906349; Cheng, Han, arXiv:0810.5178.
+
+    >>> leptons = (40.0, 0.0, 0.0), (40.0, np.pi, 0.0)
+    >>> [round(float(stransverse_mass(*leptons, met_pt=met, met_phi=0.5 * np.pi)), 3) for met in (0.0, 60.0)]
+    [0.0, 54.772]
+    """
+    from anomalon.stransverse import smallest_parent_masses  # noqa: PLC0415 - compiles
+
+    (pt1, phi1, mass1), (pt2, phi2, mass2) = first, second
+    columns = [
+        pt1 * np.cos(phi1), pt1 * np.sin(phi1), mass1, pt2 * np.cos(phi2), pt2 * np.sin(phi2), mass2,
+        met_pt * np.cos(met_phi), met_pt * np.sin(met_phi), unseen_mass,
+    ]  # fmt: skip
+    rows = np.stack(np.broadcast_arrays(*columns), axis=-1).astype(np.float64)
+    return smallest_parent_masses(np.ascontiguousarray(rows.reshape(-1, len(columns)))).reshape(rows.shape[:-1])
+
+
+def smaller_of_larger(first: tuple[Number, Number], second: tuple[Number, Number]) -> Number:
+    """The smaller, over two ways to pair, of the larger quantity of each pair.
+
+    Of the masses of leptons and b-jets in top pairs: at most sqrt(m_t^2 - m_W^2) where the right pairing is among them.
+    Ref: ATLAS, arXiv:1806.04667, m_bl^minimax.
+
+    >>> float(smaller_of_larger((100.0, 120.0), (90.0, 300.0)))
+    120.0
+    """
+    return np.minimum(np.maximum(*first), np.maximum(*second))
+
+
+def met_over_sqrt(met_pt: Number, scalar_sum: Number) -> Number:
+    """MET over the square root of a scalar sum of momenta, in sqrt(GeV): the significance of MET from mismeasured jets.
+
+    >>> float(met_over_sqrt(60.0, 400.0))
+    3.0
+    """
+    return met_pt / np.sqrt(scalar_sum)
+
+
+def component_along(pt: Number, phi: Number, axis_phi: Number) -> Number:
+    """Component in GeV of a transverse momentum along an axis, pT cos(dphi); the recoil's balance is made of them.
+
+    >>> round(float(component_along(50.0, 0.0, np.pi)), 6)
+    -50.0
+    """
+    return pt * np.cos(phi - axis_phi)
+
+
+def helicity_cosine(eta1: Number, eta2: Number) -> Number:
+    """Cosine tanh(delta_eta / 2) of the polar angle of two particles where their rapidities balance, between 0 and 1.
+
+    Invariant under boosts along the beam; it tells the spin of their parents. Ref: Barr, arXiv:hep-ph/0511115, eq. 3.
+    """
+    return np.abs(np.tanh(0.5 * (eta1 - eta2)))
