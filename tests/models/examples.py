@@ -23,6 +23,8 @@ QUICK: dict[str, dict[str, Any]] = {
     "gaussian-mixture": {"components": 2},
     "isolation-forest": {"trees": 30},
     "single-variable": {},
+    "outlier-exposure": {"against": "uniform", "trees": 20},
+    "combination": {"members": [{"kind": "kmeans", "inputs": ["*"]}, {"kind": "upper-tails", "inputs": ["*"]}]},
 }
 """Settings that fit in a moment; a scorer without an entry uses its defaults."""
 

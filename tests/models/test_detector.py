@@ -26,6 +26,9 @@ from tests.models.examples import trilepton
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
+UNIFORM = {"kind": "outlier-exposure", "against": "uniform", "trees": 10}
+"""Outliers that need no events; those that do are taught in test_outlier_exposure.py."""
+
 FRAGMENTS: dict[str, dict[str, Any]] = {
     "autoencoder": {"training": {"epochs": 2}},
     "vae": {"training": {"epochs": 2}},
@@ -40,13 +43,19 @@ FRAGMENTS: dict[str, dict[str, Any]] = {
         for network in ("ae-small", "ae-large", "vae-small", "vae-large")
     },
     "single-variable": {"inputs": ["mT_W"]},
+    "outlier-exposure": UNIFORM,
+    "exposed-to-pseudo-events": UNIFORM,
+    "exposed-to-exaggerated": UNIFORM,
+    "exposed-to-both": {"folds": 2, "members": [UNIFORM, "joint-survival"]},
+    "exposed-and-energetic": {"folds": 2, "members": [UNIFORM, "lt-plus-met"]},
+    "combination": {"members": ["met", "lt-plus-met"], "how": "and"},
     "isolation-forest": {"trees": 20},
 }
 every_detector = pytest.mark.parametrize("kind", detector_names())
 
 
 def settings_of(kind: str) -> DetectorSettings:
-    return DetectorSettings.parse({"kind": kind, "seed": 3, **FRAGMENTS.get(kind, {})})
+    return DetectorSettings.parse({"seed": 3, **FRAGMENTS.get(kind, {}), "kind": kind})
 
 
 @pytest.fixture(scope="module")

@@ -120,7 +120,7 @@ def test_another_number_of_inputs_is_refused(name: str, fitted: dict[str, Scorer
 def test_a_changed_or_missing_file_is_refused(name: str, fitted: dict[str, Scorer], tmp_path: Path) -> None:
     folder = tmp_path / "model"
     fitted[name].save(folder)
-    for file in [f for f in folder.iterdir() if f.name != "model.json"]:
+    for file in [f for f in folder.iterdir() if f.is_file() and f.name != "model.json"]:
         content = file.read_bytes()
         file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
         with pytest.raises(ModelFileError, match="changed since it was saved"):

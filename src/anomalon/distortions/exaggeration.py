@@ -11,6 +11,7 @@ from pydantic import model_validator
 
 from anomalon.config import Settings
 from anomalon.distortions.flat import Floats, Ints, Mask, Objects, rebuilt
+from anomalon.distortions.phase_space import log_uniform
 from anomalon.events import Events
 
 _LEPTONS = ("electrons", "muons")
@@ -51,7 +52,7 @@ class Exaggeration(Settings):
         hosts.require(sorted(self.requires), "exaggerated events")
         n = len(hosts)
         way = rng.integers(0, 3, n)
-        factor = np.exp(rng.uniform(*np.log(self.factor), n))
+        factor = log_uniform(self.factor, n, rng)
         of_leptons = np.where(way != 1, factor, 1.0)
         of_jets = np.where(way == 0, factor, 1.0)
         replaced = {name: _scaled(Objects.read(hosts, name), of_leptons) for name in _LEPTONS}
@@ -64,7 +65,7 @@ class Exaggeration(Settings):
         before = met * np.stack([np.cos(phi), np.sin(phi)])
         turned = rng.uniform(-np.pi, np.pi, len(hosts))
         direction = np.stack([np.cos(turned), np.sin(turned)])
-        vector = np.exp(rng.uniform(*np.log(self.met_gev), len(hosts))) * direction
+        vector = log_uniform(self.met_gev, len(hosts), rng) * direction
         after = [factor * before, before + vector, factor * met * direction]
         return np.asarray(np.choose(way, after) - before)
 

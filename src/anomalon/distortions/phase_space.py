@@ -13,6 +13,12 @@ Floats = npt.NDArray[np.float64]
 _NEWTON_STEPS = 12
 
 
+def log_uniform(edges: tuple[float, float], n: int, rng: np.random.Generator) -> Floats:
+    """Numbers between two edges, shape (n,), whose logarithm is uniform."""
+    low, high = np.log(edges)
+    return np.exp(rng.uniform(float(low), float(high), n))
+
+
 def isotropic(energy: Floats, rng: np.random.Generator) -> Floats:
     """Massless four-vectors of given energies in random directions, shape (..., 4)."""
     cos = rng.uniform(-1.0, 1.0, energy.shape)

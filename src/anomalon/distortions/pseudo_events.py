@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 
 from anomalon.config import Settings
 from anomalon.distortions.flat import Floats, Ints, Mask, Objects, rebuilt
-from anomalon.distortions.phase_space import boosted, decay, isotropic
+from anomalon.distortions.phase_space import boosted, decay, isotropic, log_uniform
 from anomalon.events import Events
 from anomalon.kinematics import M_Z, delta_r, pair_mass
 
@@ -53,8 +53,8 @@ class PseudoEvents(Settings):
         fewest, most = self.invisibles
         if not 0 <= fewest <= most:
             raise ValueError(f"invisibles = {fewest} to {most}: expected two numbers, not negative, the smaller first")
-        if self.leptons + self.jets + fewest < 3:
-            raise ValueError("X needs at least three daughters: leptons, jets and invisibles")
+        if self.leptons + fewest < 3:
+            raise ValueError(f"{self.leptons} leptons and {fewest} invisibles: X needs at least three of them together")
         if not M_Z + 2 * _WINDOW_Z < self.mass_gev[0] <= self.mass_gev[1]:
             raise ValueError(f"mass_gev = {self.mass_gev}: expected two masses above {M_Z + 2 * _WINDOW_Z:.0f} GeV")
         return self
@@ -110,7 +110,7 @@ class PseudoEvents(Settings):
         py += (visible.pt * np.sin(visible.phi)).sum(axis=1)
         extra = of_jets.momentum(jets[jets >= 0])
         px, py = px + extra[0], py + extra[1]
-        mass = np.exp(rng.uniform(*np.log(self.mass_gev), n))
+        mass = log_uniform(self.mass_gev, n, rng)
         m_t, y = np.sqrt(mass**2 + px**2 + py**2), rng.normal(0.0, self.rapidity, n)
         return np.stack([m_t * np.cosh(y), px, py, m_t * np.sinh(y)], axis=1)
 
@@ -159,22 +159,25 @@ class _Visible:
         order = np.lexsort((-pt, owner))
         first = np.searchsorted(owner[order], np.arange(both[0].n_events))
         chosen = order[first[:, None] + np.arange(number)]
-        values = [np.concatenate([o.columns[c] for o in both]).astype(np.float64)[chosen] for c in _COLUMNS]
+        pt, eta, phi, charge = (
+            np.concatenate([o.columns[c] for o in both]).astype(np.float64)[chosen] for c in _COLUMNS
+        )
         is_muon = chosen >= len(both[0])
         places = (np.where(is_muon, -1, chosen), np.where(is_muon, chosen - len(both[0]), -1))
-        return cls(*values, is_muon=is_muon, places=places)
+        return cls(pt, eta, phi, charge, is_muon, places)
 
     def z_pair(self) -> tuple[Ints, Mask]:
         """The opposite-sign same-flavour pair closest to the Z mass (event, 2), and whether there is one (event,)."""
         pairs = np.array([*combinations(range(self.pt.shape[1]), 2)] or [(0, 0)])
-        first, second = (
-            tuple(values[:, pairs[:, side]] for values in (self.pt, self.eta, self.phi, np.zeros_like(self.pt)))
-            for side in (0, 1)
-        )
+        first, second = (self._four(pairs[:, side]) for side in (0, 1))
         a, b = pairs.T
         fits = (self.is_muon[:, a] == self.is_muon[:, b]) & (self.charge[:, a] * self.charge[:, b] < 0)
         distance = np.where(fits, np.abs(pair_mass(first, second) - M_Z), np.inf)
         return pairs[distance.argmin(axis=1)], fits.any(axis=1)
+
+    def _four(self, which: Ints) -> tuple[Floats, Floats, Floats, Floats]:
+        pt = self.pt[:, which]
+        return pt, self.eta[:, which], self.phi[:, which], np.zeros_like(pt)
 
     def overlap(self, jets: Objects) -> Mask:
         """Which jets are one of the leptons, shape (jet,)."""

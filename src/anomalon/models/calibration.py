@@ -63,8 +63,7 @@ class Calibration(Settings):
         s, values = np.asarray(scores, dtype=np.float64), np.asarray(self.values)
         excess = np.maximum(s - values[-1], 0.0) / self.scale
         tail = excess if self.shape == 0 else np.log1p(self.shape * excess) / self.shape
-        bulk: Floats = np.interp(s, values, np.asarray(self.minus_log_p))
-        return bulk + tail
+        return np.asarray(np.interp(s, values, np.asarray(self.minus_log_p)) + tail)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

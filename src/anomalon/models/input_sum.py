@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
+
 from anomalon.batches import Batches
 from anomalon.models.contract import Floats, Inputs, ModelSettings, Scorer
 from anomalon.training import TrainingRun
@@ -20,10 +22,10 @@ class InputSum(Scorer):
         """Nothing to learn: the batches were checked."""
 
     def _score(self, x: Inputs) -> Floats:
-        return x.astype("float64").sum(axis=1)
+        return np.asarray(x.sum(axis=1, dtype=np.float64))
 
     def _explain(self, x: Inputs) -> Floats:
-        return x.astype("float64")
+        return x.astype(np.float64)
 
     def _save(self, folder: Path) -> dict[str, Any]:  # noqa: ARG002
         return {}

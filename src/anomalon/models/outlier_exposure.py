@@ -158,7 +158,7 @@ class OutlierExposure(FeatureScorer):
         with threads_for(values.size):
             odds = np.asarray(self.estimator.decision_function(values), dtype=np.float64)
         ladder = np.log1p(np.maximum(np.nan_to_num(values.astype(np.float64)), 0.0)).mean(axis=1)
-        return odds + self.settings.untie * ladder
+        return np.asarray(odds + self.settings.untie * ladder)
 
     def _explain_features(self, features: Features) -> Floats:
         """How much the score would fall, were a feature the background's median."""

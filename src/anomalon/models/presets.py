@@ -91,6 +91,7 @@ _TAILS: dict[str, Any] = {
 
 # One-sided detectors of trilepton events; ``against`` and ``members`` of other channels go with their own inputs.
 ONE_SIDED: dict[str, dict[str, Any]] = {
+    "input-sum": _ENERGY,
     "lt-plus-met": _ENERGY,
     "outlier-exposure": _PSEUDO_EVENTS,
     "exposed-to-pseudo-events": _PSEUDO_EVENTS,

@@ -70,7 +70,7 @@ class UpperTails(Scorer):
         u = self._levels(x)
         match self.settings.combine:
             case "joint":
-                return _joint(u, self.background, self.settings.width)
+                return np.asarray(_joint(u, self.background, self.settings.width))
             case "decorrelated":
                 return np.asarray((self._weights * u).sum(axis=1))
             case "brown":
@@ -91,7 +91,8 @@ class UpperTails(Scorer):
 
     def _explain(self, x: Inputs) -> Floats:
         """-log p of every input, times its weight where ``decorrelated``."""
-        return self._levels(x) * (self._weights if self.settings.combine == "decorrelated" else 1.0)
+        u = self._levels(x)
+        return u * self._weights if self.settings.combine == "decorrelated" else u
 
     def _save(self, folder: Path) -> dict[str, Any]:
         save_file({"background": self.background, "covariance": self.covariance}, folder / ARRAYS)
