@@ -13,6 +13,7 @@ from anomalon.errors import UnknownNameError, suggest
 from anomalon.features.contract import Features, FeatureSet
 from anomalon.features.leptons import LeptonFeatures
 from anomalon.features.rmm import RapidityMassMatrix
+from anomalon.features.top_pairs import Senas2018Features, TopPairFeatures
 from anomalon.features.trilepton import TrileptonFeatures
 
 __all__ = [
@@ -20,6 +21,8 @@ __all__ = [
     "Features",
     "LeptonFeatures",
     "RapidityMassMatrix",
+    "Senas2018Features",
+    "TopPairFeatures",
     "TrileptonFeatures",
     "available",
     "follows_selection",
@@ -30,6 +33,8 @@ _REGISTRY: dict[str, type[Settings]] = {
     "leptons": LeptonFeatures,
     "rmm": RapidityMassMatrix,
     "trilepton": TrileptonFeatures,
+    "top-pairs": TopPairFeatures,
+    "senas2018": Senas2018Features,
 }
 
 

@@ -15,6 +15,7 @@ from anomalon.config import parse_under
 from anomalon.errors import ConfigError, UnknownNameError, suggest
 from anomalon.selection.cutflow import Cutflow, Selected, Selection, apply
 from anomalon.selection.leptons import Leptons, LeptonSelection, find_leptons
+from anomalon.selection.top_pairs import TopPairs, TopPairSelection, find_top_pairs
 from anomalon.selection.trilepton import TrileptonSelection, Triplets, find_triplets
 
 __all__ = [
@@ -24,11 +25,14 @@ __all__ = [
     "Leptons",
     "Selected",
     "Selection",
+    "TopPairSelection",
+    "TopPairs",
     "TrileptonSelection",
     "Triplets",
     "apply",
     "available",
     "find_leptons",
+    "find_top_pairs",
     "find_triplets",
     "for_features",
     "get",
@@ -38,9 +42,10 @@ __all__ = [
 DEFAULT = "trilepton"
 """Kind of a selection that does not say."""
 
-_REGISTRY: dict[str, type[TrileptonSelection | LeptonSelection]] = {
+_REGISTRY: dict[str, type[TrileptonSelection | LeptonSelection | TopPairSelection]] = {
     "trilepton": TrileptonSelection,
     "leptons": LeptonSelection,
+    "top-pairs": TopPairSelection,
 }
 
 
@@ -49,7 +54,7 @@ def available() -> tuple[str, ...]:
     return tuple(_REGISTRY)
 
 
-def get(kind: str, **settings: Any) -> TrileptonSelection | LeptonSelection:
+def get(kind: str, **settings: Any) -> TrileptonSelection | LeptonSelection | TopPairSelection:
     """Return a selection by kind, with its settings.
 
     Raises:
@@ -59,7 +64,7 @@ def get(kind: str, **settings: Any) -> TrileptonSelection | LeptonSelection:
     return parse({"kind": kind, **settings}, where=f"selection '{kind}'")
 
 
-def for_features(name: str) -> TrileptonSelection | LeptonSelection:
+def for_features(name: str) -> TrileptonSelection | LeptonSelection | TopPairSelection:
     """The selection that a feature set goes with, with its defaults: that of its name, otherwise the trilepton one.
 
     >>> type(for_features("leptons")).__name__, type(for_features("rmm")).__name__
@@ -68,7 +73,7 @@ def for_features(name: str) -> TrileptonSelection | LeptonSelection:
     return parse({"kind": name if name in _REGISTRY else DEFAULT})
 
 
-def parse(fragment: Any, where: str = "selection") -> TrileptonSelection | LeptonSelection:
+def parse(fragment: Any, where: str = "selection") -> TrileptonSelection | LeptonSelection | TopPairSelection:
     """Return the selection of a fragment of a configuration; without ``kind`` it is a trilepton selection.
 
     Raises:
@@ -78,13 +83,15 @@ def parse(fragment: Any, where: str = "selection") -> TrileptonSelection | Lepto
     >>> parse({"kind": "leptons", "count": 2, "pt_min": [25, 25]}).m_ll_min is None
     True
     """
-    if isinstance(fragment, TrileptonSelection | LeptonSelection):
+    if isinstance(fragment, TrileptonSelection | LeptonSelection | TopPairSelection):
         return fragment
     kind, settings = _chosen(fragment, where)
     return kind.parse(settings, where=where)
 
 
-def _chosen(fragment: Any, where: str = "selection") -> tuple[type[TrileptonSelection | LeptonSelection], Any]:
+def _chosen(
+    fragment: Any, where: str = "selection"
+) -> tuple[type[TrileptonSelection | LeptonSelection | TopPairSelection], Any]:
     """Class of a fragment and its settings."""
     if not isinstance(fragment, Mapping):
         raise ConfigError(f"{where} = {fragment!r}: expected a mapping of keys to values")
@@ -94,13 +101,13 @@ def _chosen(fragment: Any, where: str = "selection") -> tuple[type[TrileptonSele
     return _REGISTRY[kind], {key: value for key, value in fragment.items() if key != "kind"}
 
 
-def _validated(fragment: Any) -> TrileptonSelection | LeptonSelection:
+def _validated(fragment: Any) -> TrileptonSelection | LeptonSelection | TopPairSelection:
     """A field's value; mistakes stay those of its keys, so that the whole path can be told."""
-    if isinstance(fragment, TrileptonSelection | LeptonSelection):
+    if isinstance(fragment, TrileptonSelection | LeptonSelection | TopPairSelection):
         return fragment
     kind, settings = _chosen(fragment)
     return parse_under(kind, settings, "selection")
 
 
-AnySelection = Annotated[TrileptonSelection | LeptonSelection, BeforeValidator(_validated)]
+AnySelection = Annotated[TrileptonSelection | LeptonSelection | TopPairSelection, BeforeValidator(_validated)]
 """A selection as a field of settings: takes a fragment or a selection."""
