@@ -36,9 +36,9 @@ def ranking_table(results: BenchmarkResults, what: str) -> DataTable:
         title=f"Ranking, signals {what}",
         caption=(
             "Total improvement TI = max of eps_S/sqrt(eps_B) over eps_B = 1e-2, 1e-3, 1e-4 and over the channels, for "
-            f"the signals {', '.join(names)}; points with fewer than {results.minimum_background} background events are "
-            "left out. Above and below MET: AUC and eps_S at 1e-2 and 1e-3 that differ from those of MET alone by more "
-            "than two errors upwards, or by more than one downwards."
+            f"the signals {', '.join(names)}; points with fewer than {results.minimum_background} background events "
+            "are left out. Above and below MET: AUC and eps_S at 1e-2 and 1e-3 that differ from those of MET alone by "
+            "more than two errors upwards, or by more than one downwards."
         ),
         columns=("detector", "TI min", "TI median", "TI max", "signals", "above MET", "below MET", "signals all above"),
         rows=tuple(_standing(s) for s in standings),
@@ -80,7 +80,7 @@ def _short_cell(figure: Figure | None) -> str | None:
     if figure is None or figure.mean.low is None or figure.mean.high is None:
         return None
     text = f"{figure.mean.value:.3f} ± {0.5 * (figure.mean.high - figure.mean.low):.3f}"
-    sign = SIGNS[figure.minus_met.verdict] if figure.minus_met is not None else ""
+    sign = _sign(figure)
     left = "" if figure.background_left is None else f" [{figure.background_left}{'' if figure.reliable else '*'}]"
     return text + sign + left
 
@@ -136,8 +136,12 @@ def _value(figure: Figure | None) -> str | None:
     """A figure with its interval, and how it compares with MET."""
     if figure is None:
         return None
-    sign = SIGNS[figure.minus_met.verdict] if figure.minus_met is not None else ""
-    return f"{Quantity.of(figure.mean)}{sign}"
+    return f"{Quantity.of(figure.mean)}{_sign(figure)}"
+
+
+def _sign(figure: Figure) -> str:
+    """An arrow where a figure that means something differs from that of MET alone."""
+    return SIGNS[figure.minus_met.verdict] if figure.minus_met is not None and figure.reliable else ""
 
 
 def _efficiency_cell(figure: Figure | None) -> str | None:

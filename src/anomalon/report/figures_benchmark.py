@@ -56,13 +56,15 @@ def heat_map(results: BenchmarkResults, channel: str, name: str, label: str) -> 
         _cells(axes, values, texts)
         axes.set_xticks(range(len(signals)), signals, rotation=30, ha="right", rotation_mode="anchor")
         axes.set_yticks(range(len(detectors)), [text for _, text in detectors])
+        competing = sum(kind == "detector" for kind in {row.detector: row.kind for row in rows}.values())
+        axes.axhline(competing - 0.5, color="white", lw=3)
         axes.text(0, 1.02, f"{label}, {channel}", transform=axes.transAxes, va="bottom", fontsize=13)
         _more_room_below(figure_, max(len(signal) for signal in signals))
         return figure_
 
 
 def _detectors(results: BenchmarkResults, rows: Sequence[Row]) -> list[tuple[str, str]]:
-    """Names and labels of the detectors, best first; what stands beside them comes below a gap-less end."""
+    """Names and labels of the detectors, best first; below them what stands beside and does not compete."""
     order = {s.detector: i for i, s in reversed(list(enumerate(results.standings)))}
     kinds = {row.detector: row.kind for row in rows}
     names = sorted(kinds, key=lambda d: (kinds[d] != "detector", order.get(d, 0)))
