@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import awkward as ak
 import numpy as np
 import pytest
 
@@ -48,4 +49,4 @@ def test_it_is_known_by_name_and_mistakes_are_told() -> None:
     with pytest.raises(ConfigError, match="did you mean 'bjet_pt_min'"):
         selection.get("top-pairs", bjet_pt_mim=30)
     with pytest.raises(MissingFieldError, match="the selection of top pairs"):
-        TopPairSelection().steps(Events.from_dicts([{"muons": []}]))
+        TopPairSelection().steps(Events(ak.without_field(EVENTS.array, "jets"), EVENTS.samples))
