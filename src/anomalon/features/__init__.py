@@ -12,6 +12,7 @@ from anomalon.config import Settings
 from anomalon.errors import UnknownNameError, suggest
 from anomalon.features.contract import Features, FeatureSet
 from anomalon.features.leptons import LeptonFeatures
+from anomalon.features.objects import ObjectFeatures
 from anomalon.features.rmm import RapidityMassMatrix
 from anomalon.features.top_pairs import Senas2018Features, TopPairFeatures
 from anomalon.features.trilepton import TrileptonFeatures
@@ -20,6 +21,7 @@ __all__ = [
     "FeatureSet",
     "Features",
     "LeptonFeatures",
+    "ObjectFeatures",
     "RapidityMassMatrix",
     "Senas2018Features",
     "TopPairFeatures",
@@ -31,6 +33,7 @@ __all__ = [
 
 _REGISTRY: dict[str, type[Settings]] = {
     "leptons": LeptonFeatures,
+    "objects": ObjectFeatures,
     "rmm": RapidityMassMatrix,
     "trilepton": TrileptonFeatures,
     "top-pairs": TopPairFeatures,

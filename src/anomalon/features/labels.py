@@ -60,6 +60,14 @@ KNOWN = {
         r"$|\Delta\phi(\ell_W, p_T^{miss})|$", "rad", "angle of W lepton and missing momentum", "angle"
     ),
     "jet1_pt": Label("$p_T(j_1)$", "GeV", "pT of the leading jet", "energy"),
+    "jet2_pt": Label("$p_T(j_2)$", "GeV", "pT of the second jet", "energy"),
+    "jet3_pt": Label("$p_T(j_3)$", "GeV", "pT of the third jet", "energy"),
+    "jet4_pt": Label("$p_T(j_4)$", "GeV", "pT of the fourth jet", "energy"),
+    "m_jj": Label("$m_{jj}$", "GeV", "mass of the two leading jets", "energy"),
+    "MET_over_HT": Label("$p_T^{miss}/H_T$", "", "missing transverse momentum over HT"),
+    "dphi_jet_MET": Label(
+        r"min $|\Delta\phi(j, p_T^{miss})|$", "rad", "smallest angle of a leading jet and missing momentum", "angle"
+    ),
     "ST": Label("$S_T$", "GeV", "sum of the pT of leptons, jets and missing momentum", "energy"),
     "m_ll": Label(r"$m_{\ell\ell}$", "GeV", "mass of the two leading leptons", "energy"),
     "pT_ll": Label(r"$p_T(\ell\ell)$", "GeV", "pT of the two leading leptons", "energy"),

@@ -15,6 +15,7 @@ from anomalon.config import parse_under
 from anomalon.errors import ConfigError, UnknownNameError, suggest
 from anomalon.selection.cutflow import Cutflow, Selected, Selection, apply
 from anomalon.selection.leptons import Leptons, LeptonSelection, find_leptons
+from anomalon.selection.objects import ObjectSelection
 from anomalon.selection.top_pairs import TopPairs, TopPairSelection, find_top_pairs
 from anomalon.selection.trilepton import TrileptonSelection, Triplets, find_triplets
 
@@ -23,6 +24,7 @@ __all__ = [
     "Cutflow",
     "LeptonSelection",
     "Leptons",
+    "ObjectSelection",
     "Selected",
     "Selection",
     "TopPairSelection",
@@ -42,10 +44,11 @@ __all__ = [
 DEFAULT = "trilepton"
 """Kind of a selection that does not say."""
 
-_REGISTRY: dict[str, type[TrileptonSelection | LeptonSelection | TopPairSelection]] = {
+_REGISTRY: dict[str, type[TrileptonSelection | LeptonSelection | TopPairSelection | ObjectSelection]] = {
     "trilepton": TrileptonSelection,
     "leptons": LeptonSelection,
     "top-pairs": TopPairSelection,
+    "objects": ObjectSelection,
 }
 
 
@@ -54,7 +57,7 @@ def available() -> tuple[str, ...]:
     return tuple(_REGISTRY)
 
 
-def get(kind: str, **settings: Any) -> TrileptonSelection | LeptonSelection | TopPairSelection:
+def get(kind: str, **settings: Any) -> TrileptonSelection | LeptonSelection | TopPairSelection | ObjectSelection:
     """Return a selection by kind, with its settings.
 
     Raises:
@@ -64,7 +67,7 @@ def get(kind: str, **settings: Any) -> TrileptonSelection | LeptonSelection | To
     return parse({"kind": kind, **settings}, where=f"selection '{kind}'")
 
 
-def for_features(name: str) -> TrileptonSelection | LeptonSelection | TopPairSelection:
+def for_features(name: str) -> TrileptonSelection | LeptonSelection | TopPairSelection | ObjectSelection:
     """The selection that a feature set goes with, with its defaults: that of its name, otherwise the trilepton one.
 
     >>> type(for_features("leptons")).__name__, type(for_features("rmm")).__name__
@@ -73,7 +76,9 @@ def for_features(name: str) -> TrileptonSelection | LeptonSelection | TopPairSel
     return parse({"kind": name if name in _REGISTRY else DEFAULT})
 
 
-def parse(fragment: Any, where: str = "selection") -> TrileptonSelection | LeptonSelection | TopPairSelection:
+def parse(
+    fragment: Any, where: str = "selection"
+) -> TrileptonSelection | LeptonSelection | TopPairSelection | ObjectSelection:
     """Return the selection of a fragment of a configuration; without ``kind`` it is a trilepton selection.
 
     Raises:
@@ -83,7 +88,7 @@ def parse(fragment: Any, where: str = "selection") -> TrileptonSelection | Lepto
     >>> parse({"kind": "leptons", "count": 2, "pt_min": [25, 25]}).m_ll_min is None
     True
     """
-    if isinstance(fragment, TrileptonSelection | LeptonSelection | TopPairSelection):
+    if isinstance(fragment, TrileptonSelection | LeptonSelection | TopPairSelection | ObjectSelection):
         return fragment
     kind, settings = _chosen(fragment, where)
     return kind.parse(settings, where=where)
@@ -91,7 +96,7 @@ def parse(fragment: Any, where: str = "selection") -> TrileptonSelection | Lepto
 
 def _chosen(
     fragment: Any, where: str = "selection"
-) -> tuple[type[TrileptonSelection | LeptonSelection | TopPairSelection], Any]:
+) -> tuple[type[TrileptonSelection | LeptonSelection | TopPairSelection | ObjectSelection], Any]:
     """Class of a fragment and its settings."""
     if not isinstance(fragment, Mapping):
         raise ConfigError(f"{where} = {fragment!r}: expected a mapping of keys to values")
@@ -101,13 +106,15 @@ def _chosen(
     return _REGISTRY[kind], {key: value for key, value in fragment.items() if key != "kind"}
 
 
-def _validated(fragment: Any) -> TrileptonSelection | LeptonSelection | TopPairSelection:
+def _validated(fragment: Any) -> TrileptonSelection | LeptonSelection | TopPairSelection | ObjectSelection:
     """A field's value; mistakes stay those of its keys, so that the whole path can be told."""
-    if isinstance(fragment, TrileptonSelection | LeptonSelection | TopPairSelection):
+    if isinstance(fragment, TrileptonSelection | LeptonSelection | TopPairSelection | ObjectSelection):
         return fragment
     kind, settings = _chosen(fragment)
     return parse_under(kind, settings, "selection")
 
 
-AnySelection = Annotated[TrileptonSelection | LeptonSelection | TopPairSelection, BeforeValidator(_validated)]
+AnySelection = Annotated[
+    TrileptonSelection | LeptonSelection | TopPairSelection | ObjectSelection, BeforeValidator(_validated)
+]
 """A selection as a field of settings: takes a fragment or a selection."""
