@@ -184,6 +184,21 @@ class Preprocessing:
         exponent = np.clip(x * np.asarray(state.scale) + np.asarray(state.centre), 0.0, _LARGEST_LOGARITHM)
         return np.where(logs, np.expm1(exponent) / np.asarray(state.spread), x)
 
+    def log_slopes(self, features: Features, *, of_logarithms: bool = True) -> Floats:
+        """Logarithm of |d input / d feature|, (event, input): a density of inputs times it is one of features.
+
+        Args:
+            features: any; 0 where a value is missing.
+            of_logarithms: whether features are meant, and not log(1 + feature) where an input is a logarithm.
+        """
+        state = self._state()
+        chosen = features.select(state.names)
+        slopes = np.broadcast_to(-np.log(np.asarray(state.scale)), chosen.values.shape).copy()
+        for k, name in enumerate(state.names):
+            if of_logarithms and self.settings.treatment(name) == "log":
+                slopes[:, k] -= np.log1p(np.maximum(chosen.values[:, k].astype(np.float64), 0.0))
+        return np.where(chosen.mask, slopes, 0.0)
+
     def select(self, features: Features) -> Features:
         """Keep the columns that the settings name.
 

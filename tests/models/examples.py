@@ -11,6 +11,8 @@ from anomalon.features import get as feature_set
 from anomalon.models.contract import Scorer
 from anomalon.models.registry import get_scorer
 
+FAST = {"epochs": 40, "batch_size": 64, "learning_rate": 1e-2}
+
 QUICK: dict[str, dict[str, Any]] = {
     "autoencoder": {"hidden": [16], "code": 1, "training": {"epochs": 40, "batch_size": 64, "learning_rate": 1e-2}},
     "vae": {
@@ -22,7 +24,11 @@ QUICK: dict[str, dict[str, Any]] = {
     "kmeans": {"clusters": 3, "starts": 1},
     "gaussian-mixture": {"components": 2},
     "isolation-forest": {"trees": 30},
+    "principal-components": {"score": "mahalanobis"},
     "single-variable": {},
+    "flow": {"transforms": 1, "hidden": [16], "training": FAST},
+    "deep-svdd": {"dimensions": [2, 3], "hidden": [16], "training": FAST},
+    "masked-prediction": {"hidden": [16], "training": FAST},
     "outlier-exposure": {"against": "uniform", "trees": 20},
     "combination": {"members": [{"kind": "kmeans", "inputs": ["*"]}, {"kind": "upper-tails", "inputs": ["*"]}]},
 }

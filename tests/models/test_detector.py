@@ -43,6 +43,11 @@ FRAGMENTS: dict[str, dict[str, Any]] = {
         for network in ("ae-small", "ae-large", "vae-small", "vae-large")
     },
     "single-variable": {"inputs": ["mT_W"]},
+    **{
+        kind: {"training": {"epochs": 2}}
+        for kind in ("flow", "spline-flow", "deep-svdd", "deep-svdd-learned", "masked-prediction")
+    },
+    **{f"beta-vae-{score}": {"training": {"epochs": 2}} for score in ("elbo", "kl", "radius")},
     "outlier-exposure": UNIFORM,
     "exposed-to-pseudo-events": UNIFORM,
     "exposed-to-exaggerated": UNIFORM,

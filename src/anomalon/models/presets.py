@@ -77,6 +77,7 @@ FRETTE2023: dict[str, dict[str, Any]] = {
     },
 }
 
+_BETA_VAE: dict[str, Any] = {"preprocessing": {"inputs": list(WHOLE_EVENT)}, "code": 3, "beta": 0.01}
 _ENERGY: dict[str, Any] = {"kind": "input-sum", "preprocessing": {"mode": "raw", "inputs": ["LT", "MET_pt"]}}
 _PSEUDO_EVENTS: dict[str, Any] = {
     "kind": "outlier-exposure",
@@ -137,6 +138,19 @@ PRESETS: dict[str, dict[str, Any]] = {
     "kmeans": {"preprocessing": {"inputs": list(KINEMATIC)}},
     "gaussian-mixture": {"preprocessing": {"inputs": list(KINEMATIC)}},
     "isolation-forest": {"preprocessing": dict(IN_GEV)},
+    "nearest-neighbours": {"preprocessing": dict(IN_GEV)},
+    "kernel-density": {"preprocessing": {"inputs": list(KINEMATIC)}},
+    "histograms": {"preprocessing": {"inputs": list(KINEMATIC)}},
+    "empirical-tails": {"preprocessing": dict(IN_GEV)},
+    "principal-components": {"preprocessing": {"inputs": list(KINEMATIC)}, "compare": "energies"},
+    "flow": {"preprocessing": {"mode": "raw", "inputs": list(RISING)}},
+    "spline-flow": {"kind": "flow", "bins": 8, "preprocessing": {"mode": "raw", "inputs": list(RISING)}},
+    "deep-svdd": {"preprocessing": {"inputs": list(WHOLE_EVENT)}},
+    "deep-svdd-learned": {"kind": "deep-svdd", "target": "learned", "preprocessing": {"inputs": list(WHOLE_EVENT)}},
+    "masked-prediction": {"preprocessing": {"inputs": list(KINEMATIC)}},
+    "beta-vae-elbo": {"kind": "vae", "score": "elbo", **_BETA_VAE},
+    "beta-vae-kl": {"kind": "vae", "score": "kl", **_BETA_VAE},
+    "beta-vae-radius": {"kind": "vae", "score": "radius", **_BETA_VAE},
     "met": {"kind": "single-variable", "preprocessing": {"mode": "raw", "inputs": ["MET_pt"]}},
     "single-variable": {"preprocessing": {"mode": "raw"}},
 }  # fmt: skip

@@ -87,7 +87,7 @@ class UpperTails(Scorer):
     def _weights(self) -> Floats:
         """Weights of least variance with sum 1, none below zero: non-negative least squares of C w = 1."""
         found = np.asarray(nnls(self.covariance, np.ones(len(self.tails)))[0])
-        return found / found.sum()
+        return np.asarray(found / found.sum())
 
     def _explain(self, x: Inputs) -> Floats:
         """-log p of every input, times its weight where ``decorrelated``."""
