@@ -16,7 +16,10 @@ from tests.models.examples import trilepton
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 every_classifier = pytest.mark.parametrize("name", classifier_names())
-QUICK = {"gradient-boosting": {"trees": 15}}
+QUICK = {
+    "gradient-boosting": {"trees": 15},
+    "perceptron": {"hidden": [8], "training": {"epochs": 20, "batch_size": 64, "learning_rate": 1e-2}},
+}
 
 
 def quick(name: str) -> Classifier:

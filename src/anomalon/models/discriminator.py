@@ -14,6 +14,7 @@ from anomalon.batches import ArrayBatches
 from anomalon.config import Settings
 from anomalon.errors import ConfigError, ModelFileError, suggest
 from anomalon.features.contract import Features
+from anomalon.models.classifier_presets import CLASSIFIER_PRESETS, with_classifier_preset
 from anomalon.models.contract import ModelSettings
 from anomalon.models.registry import classifier_names, get_classifier, load_classifier
 from anomalon.models.selected import refuse_unknown, usable
@@ -31,7 +32,7 @@ class DiscriminatorSettings(Settings):
 
     Attributes:
         name: in tables and files.
-        kind: name of a registered classifier.
+        kind: name of a registered classifier, or of a preset.
         preprocessing: of the features; by default values stay in their own units and missing ones stay missing.
         classifier: settings of the classifier, of its own class.
     """
@@ -50,12 +51,11 @@ class DiscriminatorSettings(Settings):
         """
         if not isinstance(values, Mapping):
             raise ConfigError(f"{where} = {values!r}: expected a mapping such as {{kind: gradient-boosting}}")
-        flat = {"kind": "gradient-boosting", **values}
+        flat = with_classifier_preset({"kind": "gradient-boosting", **values})
         own = {key: flat.pop(key) for key in _OWN_KEYS if key in flat}
         if own["kind"] not in classifier_names():
-            raise ConfigError(
-                f"{where}: no classifier '{own['kind']}'; {suggest(str(own['kind']), classifier_names())}"
-            )
+            names = (*classifier_names(), *CLASSIFIER_PRESETS)
+            raise ConfigError(f"{where}: no classifier '{own['kind']}'; {suggest(str(own['kind']), names)}")
         classifier = get_classifier(own["kind"])
         refuse_unknown(flat, [*classifier.Settings.model_fields], own_keys=_OWN_KEYS, where=where)
         if "preprocessing" in own:

@@ -36,7 +36,10 @@ _BUILT_IN = {
     "outlier-exposure": "anomalon.models.outlier_exposure:OutlierExposure",
     "combination": "anomalon.models.combination:Combination",
 }
-_BUILT_IN_CLASSIFIERS = {"gradient-boosting": "anomalon.models.classifier:GradientBoosting"}
+_BUILT_IN_CLASSIFIERS = {
+    "gradient-boosting": "anomalon.models.classifier:GradientBoosting",
+    "perceptron": "anomalon.models.perceptron:PerceptronClassifier",
+}
 _SCORERS: dict[str, Any] = dict(_BUILT_IN)
 _CLASSIFIERS: dict[str, Any] = dict(_BUILT_IN_CLASSIFIERS)
 
