@@ -137,6 +137,37 @@ def images(
         console().print(f"{found.drawn:,} of {found.read:,} events in {where}", markup=False, highlight=False)
 
 
+@style.command()
+def transfer(
+    config: Annotated[Path, typer.Argument(help="YAML: source, target, networks, layers, ratios.", show_default=False)],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder to make: results.json, table.md, cells, figures.")
+    ],
+    resume: Annotated[bool, typer.Option("--resume", help="Keep the cells that an interrupted run has made.")] = False,
+    json: Annotated[bool, _JSON] = False,
+) -> None:
+    """Neural style transfer of event pictures, judged on the variables of events: why it does not work.
+
+    Pictures of the source get the style of pictures of the target, for every network, choice of layers, start and
+    ratio; they are read back into variables. docs/style.md explains the table. For what works see calibrate.
+
+    Example: anomalon style transfer examples/style-gatys.yaml --output runs/gatys
+    """
+    with listener() as listening:
+        listening.start("load libraries")
+        from anomalon.config import load_yaml
+        from anomalon.pipeline.style_transfer import StyleTransferConfig, transfer_style
+        from anomalon.pipeline.style_transfer_tables import HEADER, rows
+
+        settings = StyleTransferConfig.parse(load_yaml(config), where=str(config))
+        found = transfer_style(settings, output, resume=resume, progress=listening)
+    if json:
+        print_json(found.model_dump(mode="json"))
+        return
+    print_table("Style transfer", HEADER, [tuple(row) for row in rows(found)])
+    console().print(f"table, pictures and figures in {output}", markup=False, highlight=False)
+
+
 def _say(found: Comparison, output: Path) -> None:
     from anomalon.pipeline.calibration_tables import learned
 

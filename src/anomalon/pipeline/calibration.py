@@ -114,7 +114,7 @@ def calibrate(config: CalibrationConfig, output: Path, *, progress: Progress | N
 
 def diagnosed(source: str, target: str, selection: Freedom, *, seed: int = 1) -> tuple[Difference, ...]:
     """Differences between the events of two stores or files, behind the same cuts, the most significant first."""
-    a, b = (selection.selected(unweighted(_read((path,)), seed)) for path in (source, target))
+    a, b = (selection.selected(unweighted(read_events((path,)), seed)) for path in (source, target))
     return diagnose(a, b, seed=seed)
 
 
@@ -139,7 +139,7 @@ def apply_calibrator(
         return writer.finish()
 
 
-def _read(files: tuple[str, ...]) -> Events:
+def read_events(files: tuple[str, ...]) -> Events:
     """All events; stores of one process with other seeds have samples of one name, which get numbers."""
     parts = []
     for number, path in enumerate(expand(files)):
@@ -159,7 +159,7 @@ class _Samples:
 
     def load(self, files: tuple[str, ...]) -> Events:
         if files not in self._known:
-            self._known[files] = unweighted(_read(files), self.config.seed)
+            self._known[files] = unweighted(read_events(files), self.config.seed)
         return self._known[files]
 
     def distorted(self, events: Events) -> Events:
