@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from anomalon.generation.arithmetic import dense, exponentials, hard_swish
+from anomalon.generation.arithmetic import KERNELS, dense, exponentials, hard_swish
 
 RNG = np.random.default_rng(0)
 
@@ -40,3 +44,30 @@ def test_hard_swish_is_that_of_torch() -> None:
     made = x.copy()
     hard_swish(made, 1)
     np.testing.assert_allclose(made, torch.nn.functional.hardswish(torch.from_numpy(x)).numpy(), atol=1e-6)
+
+
+def test_what_is_kept_of_a_compilation_is_that_of_all_files_it_was_made_of(tmp_path: Path) -> None:
+    # numba itself looks at the function's own file only: a constant of another file would stay what it was
+    folder = tmp_path / "kernels"
+    folder.mkdir()
+    names = [path.name for path in KERNELS]
+    for path in KERNELS:
+        (folder / path.name).write_text("")
+    source = Path(str(KERNELS[0])).read_text()
+    (folder / "arithmetic.py").write_text(source)
+    (folder / "heads.py").write_text(
+        "from arithmetic import compiled\nfrom radial import SIZE\n\n@compiled\ndef size():\n    return SIZE\n"
+    )
+    assert {"arithmetic.py", "heads.py", "radial.py"} <= set(names)
+    found = []
+    for value in (1, 2):
+        (folder / "radial.py").write_text(f"SIZE = {value}\n")
+        made = subprocess.run(
+            [sys.executable, "-c", "import heads; print(heads.size())"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        found.append(int(made.stdout))
+    assert found == [1, 2]

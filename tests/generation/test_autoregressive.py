@@ -59,7 +59,10 @@ def test_the_potential_of_a_pair_is_that_of_its_mass_and_distance() -> None:
         mass = pair_mass((50, 0.3, phi, 6), (35, -0.4, 1.0, 4))
         distance = np.hypot(0.7, delta_phi(phi, 1.0))
         knots = np.arange(radial.MASS_KNOTS), np.arange(radial.DISTANCE_KNOTS)
-        at = np.sqrt(mass) * (radial.MASS_KNOTS - 1) / 40, distance * (radial.DISTANCE_KNOTS - 1) / 5.9
+        at = (
+            np.sqrt(mass) * (radial.MASS_KNOTS - 1) / np.sqrt(radial.LARGEST_MASS),
+            distance * (radial.DISTANCE_KNOTS - 1) / 5.9,
+        )
         tables = table[: radial.MASS_KNOTS], table[radial.MASS_KNOTS :]
         expected = sum(np.interp(a, k, t) for a, k, t in zip(at, knots, tables, strict=True))
         assert out[b] == pytest.approx(expected, abs=2e-3)
@@ -73,7 +76,7 @@ def test_the_potential_of_a_triple_is_that_of_its_mass() -> None:
     for b, phi in enumerate(radial.PHI):
         total = sum(four_vector(*jet) for jet in ((50, 0.3, phi, 6), *jets[1:]))
         mass = np.sqrt(total[3] ** 2 - (total[:3] ** 2).sum())
-        at = np.sqrt(mass) * (radial.MASS_KNOTS - 1) / 40
+        at = np.sqrt(mass) * (radial.MASS_KNOTS - 1) / np.sqrt(radial.LARGEST_MASS)
         assert out[b] == pytest.approx(np.interp(at, np.arange(radial.MASS_KNOTS), table), abs=2e-3)
 
 
@@ -95,7 +98,7 @@ def test_the_potential_of_eta_is_that_of_distance_and_of_the_masses_in_reach() -
         masses = [pair_mass((50, x, phi, 0), (35, -0.4, 0.0, 0)) for phi in (np.pi, 0.0)]
         at = [
             abs(x + 0.4) * (radial.ETA_KNOTS - 1) / 5.6,
-            *(np.sqrt(m) * (radial.REACH_KNOTS - 1) / 40 for m in masses),
+            *(np.sqrt(m) * (radial.REACH_KNOTS - 1) / np.sqrt(radial.LARGEST_MASS) for m in masses),
         ]
         expected = sum(np.interp(a, np.arange(len(t)), t) for a, t in zip(at, parts, strict=True))
         assert out[b] == pytest.approx(expected, abs=2e-3)

@@ -6,8 +6,10 @@ an event comes out the same in whatever batch it is made, which BLAS does not pr
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -21,10 +23,24 @@ _P4, _P5, _P6 = np.float32(0.0096524395), np.float32(0.0012689357), np.float32(0
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
+KERNELS = tuple(
+    Path(__file__).with_name(f"{name}.py") for name in ("arithmetic", "heads", "quantiles", "radial", "sampler")
+)
+"""Files whose loops and constants are compiled into each other."""
+_VERSION = hashlib.sha256(b"".join(path.read_bytes() for path in KERNELS)).hexdigest()
+
+
 def compiled(function: Function) -> Function:
-    """Compile a loop, for use without Python on numbers that are finite; products and sums are fused."""
+    """Compile a loop, for use without Python on numbers that are finite; products and sums are fused.
+
+    Numba keeps what it compiled for as long as the function's own file stays as it is; what the function takes from
+    other files would stay old. So what is kept belongs to the contents of all :data:`KERNELS`.
+    """
     fast = {"contract", "nsz", "nnan", "ninf"}
     made: Any = njit(cache=True, nogil=True, error_model="numpy", fastmath=fast)(function)
+    kept = getattr(made._cache, "_cache_file", None)  # there is none where no folder can be written
+    if kept is not None:
+        kept._source_stamp = (kept._source_stamp, _VERSION)
     return made  # type: ignore[no-any-return]
 
 

@@ -22,13 +22,16 @@ from anomalon.generation.arithmetic import compiled
 
 BINS = quantiles.BINS
 """Bins of every number that is drawn."""
-MASS_KNOTS, DISTANCE_KNOTS, BALANCE_KNOTS, ETA_KNOTS, REACH_KNOTS = 72, 40, 32, 24, 36
+MASS_KNOTS, DISTANCE_KNOTS, BALANCE_KNOTS, ETA_KNOTS, REACH_KNOTS = 128, 40, 32, 24, 48
 PAIR_KNOTS = MASS_KNOTS + DISTANCE_KNOTS
 ETA_PAIR_KNOTS = ETA_KNOTS + 2 * REACH_KNOTS
 
-# Masses up to 1600 GeV in steps of sqrt(m) (9 GeV at the W), distances up to 5.9, balance up to 900 GeV.
-_PER_ROOT_MASS = np.float32((MASS_KNOTS - 1) / math.sqrt(1600.0))
-_PER_ROOT_REACH = np.float32((REACH_KNOTS - 1) / math.sqrt(1600.0))
+LARGEST_MASS = 1200.0
+"""In GeV; steps are even in sqrt(m): 5 GeV at the W, half the resolution, or lines between knots would cut its peak."""
+
+# Distances up to 5.9, balance up to 900 GeV.
+_PER_ROOT_MASS = np.float32((MASS_KNOTS - 1) / math.sqrt(LARGEST_MASS))
+_PER_ROOT_REACH = np.float32((REACH_KNOTS - 1) / math.sqrt(LARGEST_MASS))
 _PER_DISTANCE = np.float32((DISTANCE_KNOTS - 1) / 5.9)
 _PER_ROOT_BALANCE = np.float32((BALANCE_KNOTS - 1) / math.sqrt(900.0))
 _PER_ETA = np.float32((ETA_KNOTS - 1) / 5.6)
