@@ -26,6 +26,7 @@ QUICK: dict[str, dict[str, Any]] = {
     "isolation-forest": {"trees": 30},
     "principal-components": {"score": "mahalanobis"},
     "single-variable": {},
+    "set-vae": {"width": 16, "code": 1, "training": FAST},
     "flow": {"transforms": 1, "hidden": [16], "training": FAST},
     "deep-svdd": {"dimensions": [2, 3], "hidden": [16], "training": FAST},
     "masked-prediction": {"hidden": [16], "training": FAST},

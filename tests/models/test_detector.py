@@ -47,11 +47,16 @@ FRAGMENTS: dict[str, dict[str, Any]] = {
         kind: {"training": {"epochs": 2}}
         for kind in ("flow", "spline-flow", "deep-svdd", "deep-svdd-learned", "masked-prediction")
     },
+    **{
+        kind: {"features": "trilepton", "inputs": ["MET_pt", "lep*"], "training": {"epochs": 2}}
+        for kind in ("cloud-flow", "set-vae", "transformer-vae")
+    },
     **{f"beta-vae-{score}": {"training": {"epochs": 2}} for score in ("elbo", "kl", "radius")},
     "outlier-exposure": UNIFORM,
     "exposed-to-pseudo-events": UNIFORM,
     "exposed-to-exaggerated": UNIFORM,
     "exposed-to-both": {"folds": 2, "members": [UNIFORM, "joint-survival"]},
+    "exposed-and-joint": {"folds": 2, "members": [UNIFORM, "joint-survival"]},
     "exposed-and-energetic": {"folds": 2, "members": [UNIFORM, "lt-plus-met"]},
     "combination": {"members": ["met", "lt-plus-met"], "how": "and"},
     "isolation-forest": {"trees": 20},

@@ -10,6 +10,7 @@ from typing import Any
 
 from anomalon.config import Settings
 from anomalon.errors import UnknownNameError, suggest
+from anomalon.features.cloud import ParticleCloud
 from anomalon.features.contract import Features, FeatureSet
 from anomalon.features.leptons import LeptonFeatures
 from anomalon.features.objects import ObjectFeatures
@@ -21,6 +22,7 @@ __all__ = [
     "FeatureSet",
     "Features",
     "LeptonFeatures",
+    "ParticleCloud",
     "ObjectFeatures",
     "RapidityMassMatrix",
     "Senas2018Features",
@@ -32,6 +34,7 @@ __all__ = [
 ]
 
 _REGISTRY: dict[str, type[Settings]] = {
+    "cloud": ParticleCloud,
     "leptons": LeptonFeatures,
     "objects": ObjectFeatures,
     "rmm": RapidityMassMatrix,

@@ -32,6 +32,7 @@ _BUILT_IN = {
     "flow": "anomalon.models.flow:Flow",
     "deep-svdd": "anomalon.models.deep_svdd:DeepSVDD",
     "masked-prediction": "anomalon.models.masked_prediction:MaskedPrediction",
+    "set-vae": "anomalon.models.set_vae:SetVAE",
     "upper-tails": "anomalon.models.upper_tails:UpperTails",
     "outlier-exposure": "anomalon.models.outlier_exposure:OutlierExposure",
     "combination": "anomalon.models.combination:Combination",
