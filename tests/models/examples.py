@@ -23,6 +23,7 @@ QUICK: dict[str, dict[str, Any]] = {
     },
     "kmeans": {"clusters": 3, "starts": 1},
     "gaussian-mixture": {"components": 2},
+    "convolutional-autoencoder": {"image": [1, 1, 3], "hidden": [8], "code": 1, "training": FAST},
     "isolation-forest": {"trees": 30},
     "principal-components": {"score": "mahalanobis"},
     "single-variable": {},

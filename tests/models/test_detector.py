@@ -42,6 +42,9 @@ FRAGMENTS: dict[str, dict[str, Any]] = {
         }
         for network in ("ae-small", "ae-large", "vae-small", "vae-large")
     },
+    "convolutional-autoencoder": {
+        "features": "trilepton", "inputs": ["MET_pt", "lep*"], "image": [1, 2, 2], "training": {"epochs": 2},
+    },
     "single-variable": {"inputs": ["mT_W"]},
     **{
         kind: {"training": {"epochs": 2}}

@@ -12,6 +12,7 @@ from anomalon.config import Settings
 from anomalon.errors import UnknownNameError, suggest
 from anomalon.features.cloud import ParticleCloud
 from anomalon.features.contract import Features, FeatureSet
+from anomalon.features.eta_phi import EtaPhiImages
 from anomalon.features.leptons import LeptonFeatures
 from anomalon.features.objects import ObjectFeatures
 from anomalon.features.rmm import RapidityMassMatrix
@@ -19,11 +20,12 @@ from anomalon.features.top_pairs import Senas2018Features, TopPairFeatures
 from anomalon.features.trilepton import TrileptonFeatures
 
 __all__ = [
+    "EtaPhiImages",
     "FeatureSet",
     "Features",
     "LeptonFeatures",
-    "ParticleCloud",
     "ObjectFeatures",
+    "ParticleCloud",
     "RapidityMassMatrix",
     "Senas2018Features",
     "TopPairFeatures",
@@ -35,6 +37,7 @@ __all__ = [
 
 _REGISTRY: dict[str, type[Settings]] = {
     "cloud": ParticleCloud,
+    "eta-phi-images": EtaPhiImages,
     "leptons": LeptonFeatures,
     "objects": ObjectFeatures,
     "rmm": RapidityMassMatrix,

@@ -109,6 +109,12 @@ ONE_SIDED: dict[str, dict[str, Any]] = {
 PRESETS: dict[str, dict[str, Any]] = {
     "autoencoder": {"preprocessing": {"inputs": list(WHOLE_EVENT)}, "compare": "energies", "code": 3},
     "vae": {"preprocessing": {"inputs": list(WHOLE_EVENT)}, "compare": "energies", "code": 3, "beta": 0.1},
+    # Logarithms of pT per cell as they are: a cell that hardly ever holds anything would explode over its spread.
+    "convolutional-autoencoder": {
+        "features": "eta-phi-images",
+        "preprocessing": {"standardise": False},
+        "training": {"epochs": 40, "batch_size": 256, "patience": 6},
+    },
     # Terrazas 2025 (UACJ), section 3.4 and annex B.1, with two repairs: inputs are standardised (in GeV the error is
     # that of MET alone; preprocessing: {mode: raw} gives the printed version), and the threshold is a quantile of the
     # background.

@@ -19,6 +19,7 @@ from anomalon.models.storage import read_manifest
 _BUILT_IN = {
     "autoencoder": "anomalon.models.autoencoder:Autoencoder",
     "vae": "anomalon.models.vae:VAE",
+    "convolutional-autoencoder": "anomalon.models.convolutional:ConvolutionalScorer",
     "kmeans": "anomalon.models.clustering:KMeansDistance",
     "gaussian-mixture": "anomalon.models.clustering:GaussianMixtureLikelihood",
     "isolation-forest": "anomalon.models.isolation_forest:IsolationForestScore",
