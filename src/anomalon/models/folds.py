@@ -39,20 +39,17 @@ class Labelled:
         labels: 0 background, 1 signal, shape (event,).
         weights: signed, shape (event,).
         fold: number of each event's fold from 0, shape (event,).
+        n_folds: number of folds.
     """
 
     features: Features
     labels: Ints
     weights: Floats
     fold: Ints
+    n_folds: int
 
     def __len__(self) -> int:
         return len(self.labels)
-
-    @property
-    def n_folds(self) -> int:
-        """Number of folds."""
-        return int(self.fold.max()) + 1
 
     def of_class(self, label: int, rows: npt.NDArray[np.bool_]) -> tuple[Features, Floats]:
         """Features and weights of the events of one class among some rows."""
@@ -66,7 +63,7 @@ class Labelled:
             EmptySelectionError: a fold has too few events of a class.
         """
         for label, name in enumerate(("background", "signal")):
-            counts = np.bincount(self.fold[self.labels == label], minlength=max(self.n_folds, 1))
+            counts = np.bincount(self.fold[self.labels == label], minlength=self.n_folds)
             if counts.min() < FEWEST:
                 raise EmptySelectionError(
                     f"{name}: {int(counts.sum())} events, {int(counts.min())} in one of {len(counts)} folds; at least "

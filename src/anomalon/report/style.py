@@ -253,3 +253,11 @@ def to_pdf(figure: Figure) -> bytes:
     with drawing():
         figure.savefig(buffer, format="pdf", dpi=150, metadata={"CreationDate": None})
     return buffer.getvalue()
+
+
+def to_svg(figure: Figure) -> bytes:
+    """The figure as SVG with its text as paths; without a date, so that the same figure gives the same file."""
+    buffer = io.BytesIO()
+    with drawing(), mpl.rc_context({"svg.hashsalt": "anomalon"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return buffer.getvalue()
