@@ -38,11 +38,10 @@ def events() -> Events:
 
 
 def quick(name: str, **changes: Any) -> DetectorSettings:
-    preset = dict(ONE_SIDED[name])
-    if "members" in preset:
-        members = [{**m, **(FEW if m["kind"] == "outlier-exposure" else {})} for m in preset["members"]]
-        return DetectorSettings.parse({"kind": name, "members": members, "folds": 2, **changes})
-    return DetectorSettings.parse({"kind": name, **FEW, **changes})
+    if "members" not in ONE_SIDED[name]:
+        return DetectorSettings.parse({"kind": name, **FEW, **changes})
+    members = [{"kind": m, **(FEW if m.startswith("exposed") else {})} for m in ONE_SIDED[name]["members"]]
+    return DetectorSettings.parse({"kind": name, "members": members, "folds": 2, **changes})
 
 
 def blocks_of(events: Events, kind: DetectorSettings, size: int = 150) -> EventBlocks:
@@ -210,9 +209,9 @@ def test_an_explanation_names_what_is_unusual(events: Events) -> None:
     assert explained.mean(axis=0).argmax() == detector.inputs.index("MET_pt")
 
 
-def test_pseudo_events_that_no_selection_keeps_are_told(events: Events) -> None:
-    kind = quick("outlier-exposure", pseudo_events={"leptons": 6})
-    few = events[(ak.num(events.array.electrons) + ak.num(events.array.muons)).to_numpy() < 6]
+def test_hosts_that_make_no_pseudo_events_are_told(events: Events) -> None:
+    kind = quick("outlier-exposure", pseudo_events={"leptons": 0, "jets": 2})
+    few = events[(ak.num(events.array.jets) < 2).to_numpy()]
     with pytest.raises(TrainingError, match=r"0 of the pseudo-events have the features of their hosts"):
         Detector(kind).fit_blocks(blocks_of(few, kind))
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from anomalon.models.detector import DetectorSettings
-from anomalon.models.presets import FRETTE2023
+from anomalon.models.presets import FRETTE2023, ONE_SIDED
 from anomalon.models.registry import get_scorer
 
 SLOPED = "LeakyReLU(0.3)"
@@ -91,3 +91,20 @@ def test_a_presets_own_features_give_way_to_the_users() -> None:
 def test_impossible_activations_are_refused_in_one_line(fragment: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         DetectorSettings.parse({"kind": "autoencoder", **fragment})
+
+
+@pytest.mark.parametrize("name", [*ONE_SIDED])
+def test_one_sided_detectors_see_the_variables_of_their_channel(name: str) -> None:
+    for features in ("trilepton", "leptons"):
+        settings = DetectorSettings.parse({"kind": name, "features": features})
+        inputs = set(settings.preprocessing.inputs or ())
+        assert inputs
+        assert inputs <= set(settings.feature_set().names)
+        assert DetectorSettings.parse(settings.to_dict()) == settings
+
+
+def test_members_of_a_combination_see_its_features_unless_they_say_otherwise() -> None:
+    members = ["met", {"kind": "lt-plus-met"}, {"kind": "kmeans", "inputs": ["ST"]}]
+    settings: Any = DetectorSettings.parse({"kind": "combination", "features": "leptons", "members": members})
+    assert [one.features for one in settings.scorer.detectors] == ["leptons"] * 3
+    assert settings.preprocessing.inputs == ("MET_pt", "LT", "ST")

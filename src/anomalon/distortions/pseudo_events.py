@@ -1,8 +1,8 @@
 """Pseudo-events: the leptons of a real event, its host, with the momenta of a decay that fills phase space evenly.
 
-A heavy X of no particular theory decays to the host's leptons, often two of them through a Z, and to particles that
-nobody sees. Everything else is the host's: flavours, charges, jets, what is soft. So a classifier of hosts against
-pseudo-events learns what heavy decays have in common, and hardly how events are simulated.
+A heavy X of no particular theory decays to the host's leptons, often two of them through a Z, perhaps to jets, and to
+particles that nobody sees. Everything else is the host's: flavours, charges, other jets, what is soft. So a classifier
+of hosts against pseudo-events learns what heavy decays have in common, and hardly how events are simulated.
 """
 
 from __future__ import annotations
@@ -27,21 +27,26 @@ _WINDOW_Z = 15.0
 _LEPTONS = ("electrons", "muons")
 _OVERLAP = 0.4
 """Jets closer than this to a lepton of the host are that lepton: they go with it."""
+_VISIBLE = 2
+"""X decays to at least so many leptons and jets."""
+_SOFTEST = 1e-6
+"""GeV: no transverse momentum is zero."""
 
 
 class PseudoEvents(Settings):
     """How pseudo-events are made.
 
     Attributes:
-        leptons: number of leading leptons of the host that X decays to; hosts with fewer make no pseudo-event.
-        jets: number of leading jets that X decays to as well, or as many as the host has.
+        leptons: X decays to so many of the host's leading leptons, or to as many as it has.
+        jets: to so many of its leading jets as well, or to as many as it has. A host with fewer than two leptons and
+            jets for X makes no pseudo-event.
         invisibles: smallest and largest number of particles in the decay that nobody sees.
         mass_gev: smallest and largest mass of X; its logarithm is uniform.
         through_z: fraction in which the opposite-sign same-flavour pair closest to the Z mass comes from a Z.
         rapidity: width of X's Gaussian rapidity.
     """
 
-    leptons: int = Field(default=3, ge=1, le=6)
+    leptons: int = Field(default=3, ge=0, le=6)
     jets: int = Field(default=0, ge=0, le=6)
     invisibles: tuple[int, int] = (1, 3)
     mass_gev: tuple[float, float] = (200.0, 3000.0)
@@ -51,10 +56,10 @@ class PseudoEvents(Settings):
     @model_validator(mode="after")
     def _ranges(self) -> PseudoEvents:
         fewest, most = self.invisibles
-        if not 0 <= fewest <= most:
-            raise ValueError(f"invisibles = {fewest} to {most}: expected two numbers, not negative, the smaller first")
-        if self.leptons + fewest < 3:
-            raise ValueError(f"{self.leptons} leptons and {fewest} invisibles: X needs at least three of them together")
+        if not 1 <= fewest <= most:
+            raise ValueError(f"invisibles = {fewest} to {most}: expected two numbers from 1 on, the smaller first")
+        if self.leptons + self.jets < _VISIBLE:
+            raise ValueError(f"{self.leptons} leptons and {self.jets} jets: X needs at least two of them together")
         if not M_Z + 2 * _WINDOW_Z < self.mass_gev[0] <= self.mass_gev[1]:
             raise ValueError(f"mass_gev = {self.mass_gev}: expected two masses above {M_Z + 2 * _WINDOW_Z:.0f} GeV")
         return self
@@ -66,131 +71,160 @@ class PseudoEvents(Settings):
         return frozenset({*four, "jets.btag", "electrons.charge", "muons.charge", "met.pt", "met.phi"})
 
     def make(self, hosts: Events, rng: np.random.Generator) -> tuple[Events, Mask]:
-        """Pseudo-events of the hosts that have enough leptons, and which hosts these are, shape (host,).
+        """Pseudo-events of the hosts that have enough leptons and jets, and which hosts these are, shape (host,).
 
         Raises:
             MissingFieldError: the hosts lack a field.
         """
         hosts.require(sorted(self.requires), "pseudo-events")
-        able = _count(hosts) >= self.leptons
+        able = _Host.of(hosts, self).visible.sum(axis=1) >= _VISIBLE
         events = hosts[able]
         if not len(events):
             return events, able
-        objects = {name: Objects.read(events, name) for name in (*_LEPTONS, "jets")}
-        visible = _Visible.leading(objects, self.leptons)
-        objects["jets"] = objects["jets"].taken(~visible.overlap(objects["jets"]))
-        jets = _leading_jets(objects["jets"], self.jets)
-        momenta = self._decayed(events, visible, jets, objects["jets"], rng)
-        return _with_momenta(events, objects, [*visible.places, jets], momenta), able
+        host = _Host.of(events, self)
+        return _with_momenta(events, host, self._decayed(events, host, rng)), able
 
-    def _decayed(
-        self, events: Events, visible: _Visible, jets: Ints, of_jets: Objects, rng: np.random.Generator
-    ) -> Floats:
-        """New four-vectors (event, lepton or jet, 4), NaN where there is no such jet."""
-        pair, has_pair = visible.z_pair()
+    def _decayed(self, events: Events, host: _Host, rng: np.random.Generator) -> Floats:
+        """New four-vectors (event, lepton or jet, 4), NaN where there is no such object."""
+        pair, has_pair = host.z_pair()
         through_z = has_pair & (rng.random(len(pair)) < self.through_z)
         unseen = rng.integers(self.invisibles[0], self.invisibles[1] + 1, len(pair))
-        n_jets = (jets >= 0).sum(axis=1)
-        x = self._mothers(events, visible, jets, of_jets, rng)
-        momenta = np.full((len(pair), self.leptons + self.jets, 4), np.nan)
-        kinds = np.stack([through_z, unseen, n_jets], axis=1)
+        x = self._mothers(events, host, rng)
+        momenta = np.full((*host.visible.shape, 4), np.nan)
+        kinds = np.column_stack([through_z, unseen, host.visible])
         for kind in np.unique(kinds, axis=0):
             here = np.flatnonzero((kinds == kind).all(axis=1))
-            momenta[here, : self.leptons + kind[2]] = self._alike(x[here], pair[here], kind, rng)
+            at = np.ix_(here, np.flatnonzero(kind[2:]))
+            momenta[at] = _alike(x[here], pair[here] if kind[0] else None, int(kind[2:].sum()), int(kind[1]), rng)
         return momenta
 
-    def _mothers(
-        self, events: Events, visible: _Visible, jets: Ints, of_jets: Objects, rng: np.random.Generator
-    ) -> Floats:
+    def _mothers(self, events: Events, host: _Host, rng: np.random.Generator) -> Floats:
         """Four-vectors of X: what recoils against the host's other objects has its transverse momentum."""
-        n = len(events)
         met, phi = (events.numbers(f"met.{name}").astype(np.float64) for name in ("pt", "phi"))
-        px, py = met * np.cos(phi), met * np.sin(phi)
-        px += (visible.pt * np.cos(visible.phi)).sum(axis=1)
-        py += (visible.pt * np.sin(visible.phi)).sum(axis=1)
-        extra = of_jets.momentum(jets[jets >= 0])
-        px, py = px + extra[0], py + extra[1]
-        mass = log_uniform(self.mass_gev, n, rng)
-        m_t, y = np.sqrt(mass**2 + px**2 + py**2), rng.normal(0.0, self.rapidity, n)
+        px = met * np.cos(phi) + (host.pt * np.cos(host.phi)).sum(axis=1)
+        py = met * np.sin(phi) + (host.pt * np.sin(host.phi)).sum(axis=1)
+        mass = log_uniform(self.mass_gev, len(events), rng)
+        m_t, y = np.sqrt(mass**2 + px**2 + py**2), rng.normal(0.0, self.rapidity, len(events))
         return np.stack([m_t * np.cosh(y), px, py, m_t * np.sinh(y)], axis=1)
 
-    def _alike(self, x: Floats, pair: Ints, kind: Ints, rng: np.random.Generator) -> Floats:
-        """Leptons and jets (event, k, 4) of decays of one kind: through a Z or not, so many invisibles and jets."""
-        through_z, unseen, n_jets = bool(kind[0]), int(kind[1]), int(kind[2])
-        direct = self.leptons - 2 * through_z
-        masses = np.zeros((len(x), through_z + direct + n_jets + unseen))
-        if through_z:
-            masses[:, 0] = _z_masses(len(x), rng)
-        mother = np.sqrt(np.maximum(x[:, 0] ** 2 - (x[:, 1:] ** 2).sum(axis=1), 0.0))
-        p = boosted(decay(mother, masses, rng), x[:, None])
-        if not through_z:
-            return p[:, : direct + n_jets]
-        rows, half = np.arange(len(x))[:, None], isotropic(0.5 * masses[:, 0], rng)
-        of_z = np.stack([half, half * np.array([1.0, -1.0, -1.0, -1.0])], axis=1)
-        visible = np.empty((len(x), self.leptons + n_jets, 4))
-        visible[rows, pair] = boosted(of_z, p[:, :1])
-        visible[rows, _others(pair, self.leptons)] = p[:, 1 : 1 + direct]
-        visible[:, self.leptons :] = p[:, 1 + direct : 1 + direct + n_jets]
-        return visible
+
+def _alike(x: Floats, pair: Ints | None, visible: int, unseen: int, rng: np.random.Generator) -> Floats:
+    """Leptons and jets (event, object, 4) of decays of one kind.
+
+    Args:
+        x: four-vectors of the mothers, (event, 4).
+        pair: the two leptons that come from a Z, (event, 2); None where there is no Z.
+        visible: number of leptons and jets.
+        unseen: number of invisible particles.
+        rng: random numbers.
+    """
+    masses = np.zeros((len(x), visible + unseen - (pair is not None)))
+    if pair is not None:
+        masses[:, 0] = _z_masses(len(x), rng)
+    mother = np.sqrt(np.maximum(x[:, 0] ** 2 - (x[:, 1:] ** 2).sum(axis=1), 0.0))
+    p = boosted(decay(mother, masses, rng), x[:, None])
+    if pair is None:
+        return p[:, :visible]
+    half = isotropic(0.5 * masses[:, 0], rng)
+    of_z = np.stack([half, half * np.array([1.0, -1.0, -1.0, -1.0])], axis=1)
+    momenta, rows = np.empty((len(x), visible, 4)), np.arange(len(x))[:, None]
+    momenta[rows, pair] = boosted(of_z, p[:, :1])
+    momenta[rows, _others(pair, visible)] = p[:, 1 : visible - 1]
+    return momenta
 
 
 @dataclass(frozen=True)
-class _Visible:
-    """The leading leptons of each event, shape (event, lepton).
+class _Host:
+    """What of each event X decays to: its leading leptons, then its leading jets, (event, object).
 
-    ``places`` are, per collection, their positions in it or -1.
+    Attributes:
+        objects: the collections, without jets that are one of the leptons.
+        places: per collection, positions in it or -1.
+        pt, eta, phi: of the objects; 0 where there is none.
+        charge: of the leptons.
+        n_leptons: number of columns of leptons.
     """
 
+    objects: dict[str, Objects]
+    places: dict[str, Ints]
     pt: Floats
     eta: Floats
     phi: Floats
     charge: Floats
-    is_muon: Mask
-    places: tuple[Ints, Ints]
+    n_leptons: int
 
     @classmethod
-    def leading(cls, objects: dict[str, Objects], number: int) -> _Visible:
-        """Find them; every event has at least so many."""
-        both = [objects[name] for name in _LEPTONS]
-        owner, pt = (
-            np.concatenate([o.owner for o in both]),
-            np.concatenate([o.columns["pt"] for o in both]),
-        )
-        order = np.lexsort((-pt, owner))
-        first = np.searchsorted(owner[order], np.arange(both[0].n_events))
-        chosen = order[first[:, None] + np.arange(number)]
-        pt, eta, phi, charge = (
-            np.concatenate([o.columns[c] for o in both]).astype(np.float64)[chosen] for c in _COLUMNS
-        )
-        is_muon = chosen >= len(both[0])
-        places = (np.where(is_muon, -1, chosen), np.where(is_muon, chosen - len(both[0]), -1))
-        return cls(pt, eta, phi, charge, is_muon, places)
+    def of(cls, events: Events, settings: PseudoEvents) -> _Host:
+        """Find them."""
+        objects = {name: Objects.read(events, name) for name in (*_LEPTONS, "jets")}
+        places = _leading_leptons([objects[name] for name in _LEPTONS], settings.leptons)
+        e, mu = (_columns(objects[name], place) for name, place in zip(_LEPTONS, places, strict=True))
+        leptons = {c: e[c] + mu[c] for c in ("pt", "eta", "phi", "charge")}
+        found = np.maximum(*places) >= 0
+        objects["jets"] = objects["jets"].taken(~_overlap(objects["jets"], leptons, found))
+        jets = _leading(objects["jets"], settings.jets)
+        of_jets = _columns(objects["jets"], jets)
+        pt, eta, phi = (np.concatenate([leptons[c], of_jets[c]], axis=1) for c in ("pt", "eta", "phi"))
+        named = dict(zip((*_LEPTONS, "jets"), (*places, jets), strict=True))
+        return cls(objects, named, pt, eta, phi, leptons["charge"], settings.leptons)
+
+    @property
+    def visible(self) -> Mask:
+        """Whether there is such an object, (event, object)."""
+        leptons = np.maximum(*(self.places[name] for name in _LEPTONS))
+        return np.concatenate([leptons, self.places["jets"]], axis=1) >= 0
 
     def z_pair(self) -> tuple[Ints, Mask]:
         """The opposite-sign same-flavour pair closest to the Z mass (event, 2), and whether there is one (event,)."""
-        pairs = np.array([*combinations(range(self.pt.shape[1]), 2)] or [(0, 0)])
-        first, second = (self._four(pairs[:, side]) for side in (0, 1))
+        pairs = np.array([*combinations(range(self.n_leptons), 2)] or [(0, 0)])
+        if not self.n_leptons:
+            return np.zeros((len(self.pt), 2), dtype=np.int64), np.zeros(len(self.pt), dtype=np.bool_)
         a, b = pairs.T
-        fits = (self.is_muon[:, a] == self.is_muon[:, b]) & (self.charge[:, a] * self.charge[:, b] < 0)
-        distance = np.where(fits, np.abs(pair_mass(first, second) - M_Z), np.inf)
+        is_muon = self.places["muons"] >= 0
+        fits = (is_muon[:, a] == is_muon[:, b]) & (self.charge[:, a] * self.charge[:, b] < 0)
+        distance = np.where(fits, np.abs(pair_mass(self._four(a), self._four(b)) - M_Z), np.inf)
         return pairs[distance.argmin(axis=1)], fits.any(axis=1)
 
     def _four(self, which: Ints) -> tuple[Floats, Floats, Floats, Floats]:
-        pt = self.pt[:, which]
+        pt = np.maximum(self.pt[:, which], _SOFTEST)
         return pt, self.eta[:, which], self.phi[:, which], np.zeros_like(pt)
 
-    def overlap(self, jets: Objects) -> Mask:
-        """Which jets are one of the leptons, shape (jet,)."""
-        eta, phi = (jets.columns[name].astype(np.float64)[:, None] for name in ("eta", "phi"))
-        close = delta_r(eta, phi, self.eta[jets.owner], self.phi[jets.owner]) < _OVERLAP
-        return np.asarray(close.any(axis=1))
+
+def _leading_leptons(both: list[Objects], number: int) -> tuple[Ints, Ints]:
+    """Positions among electrons and among muons of the leading leptons of each event (event, number), or -1."""
+    owner, pt = (np.concatenate(x) for x in zip(*((o.owner, o.columns["pt"]) for o in both), strict=True))
+    order = np.lexsort((-pt, owner))
+    starts = np.searchsorted(owner[order], np.arange(both[0].n_events + 1))
+    rank = starts[:-1, None] + np.arange(number)
+    there = rank < starts[1:, None]
+    chosen = np.where(there, order[np.minimum(rank, max(len(order) - 1, 0))] if len(order) else -1, -1)
+    n = len(both[0])
+    return np.where(chosen < n, chosen, -1), np.where(chosen >= n, chosen - n, -1)
 
 
-_COLUMNS = ("pt", "eta", "phi", "charge")
+def _leading(jets: Objects, number: int) -> Ints:
+    """Positions of the leading jets (event, number), -1 where there are fewer; jets are sorted by pT."""
+    starts = np.searchsorted(jets.owner, np.arange(jets.n_events + 1))
+    places = starts[:-1, None] + np.arange(number)
+    return np.where(places < starts[1:, None], places, -1)
 
 
-def _count(events: Events) -> Ints:
-    return np.asarray(sum(events.lists(name, ("pt",)).counts for name in _LEPTONS))
+def _columns(objects: Objects, places: Ints) -> dict[str, Floats]:
+    """Columns of the objects at some places, 0 at -1."""
+    there, columns = places >= 0, {}
+    for name in ("pt", "eta", "phi", "charge"):
+        found = np.zeros(places.shape)
+        if name in objects.columns:
+            found[there] = objects.columns[name][places[there]]
+        columns[name] = found
+    return columns
+
+
+def _overlap(jets: Objects, leptons: dict[str, Floats], found: Mask) -> Mask:
+    """Which jets are one of the leptons, shape (jet,)."""
+    eta, phi = (jets.columns[name].astype(np.float64)[:, None] for name in ("eta", "phi"))
+    close = delta_r(eta, phi, leptons["eta"][jets.owner], leptons["phi"][jets.owner]) < _OVERLAP
+    return np.asarray((close & found[jets.owner]).any(axis=1))
 
 
 def _others(pair: Ints, number: int) -> Ints:
@@ -200,27 +234,19 @@ def _others(pair: Ints, number: int) -> Ints:
     return np.nonzero(left)[1].reshape(len(pair), number - 2)
 
 
-def _leading_jets(jets: Objects, number: int) -> Ints:
-    """Positions of the leading jets (event, number), -1 where there are fewer; jets are sorted by pT."""
-    starts = np.searchsorted(jets.owner, np.arange(jets.n_events + 1))
-    places = starts[:-1, None] + np.arange(number)
-    return np.where(places < starts[1:, None], places, -1)
-
-
 def _z_masses(n: int, rng: np.random.Generator) -> Floats:
     """Breit-Wigner masses within a window, by the inverse of their distribution."""
     edge = np.arctan(2.0 * _WINDOW_Z / WIDTH_Z)
     return np.asarray(M_Z + 0.5 * WIDTH_Z * np.tan(rng.uniform(-edge, edge, n)))
 
 
-def _with_momenta(events: Events, objects: dict[str, Objects], places: list[Ints], momenta: Floats) -> Events:
-    """Events in which objects at some places have other momenta; missing transverse momentum answers."""
-    n_leptons = places[0].shape[1]
-    parts = (momenta[:, :n_leptons], momenta[:, :n_leptons], momenta[:, n_leptons:])
+def _with_momenta(events: Events, host: _Host, momenta: Floats) -> Events:
+    """Events in which X's leptons and jets have other momenta; missing transverse momentum answers."""
     recoil, replaced = np.zeros((2, len(events))), {}
-    for (name, before), place, p in zip(objects.items(), places, parts, strict=True):
-        at = place[place >= 0]
-        pt, eta, phi = _polar(p[place >= 0])
+    of_leptons, of_jets = np.split(momenta, [host.n_leptons], axis=1)
+    for name, before in host.objects.items():
+        place, at = host.places[name], host.places[name][host.places[name] >= 0]
+        pt, eta, phi = _polar((of_jets if name == "jets" else of_leptons)[place >= 0])
         after = before.with_values(at, {"pt": pt, "eta": eta, "phi": phi})
         recoil += before.momentum(at) - after.momentum(at)
         replaced[name] = after.by_pt()
@@ -228,6 +254,6 @@ def _with_momenta(events: Events, objects: dict[str, Objects], places: list[Ints
 
 
 def _polar(p: Floats) -> tuple[npt.NDArray[np.float32], ...]:
-    pt = np.maximum(np.hypot(p[:, 1], p[:, 2]), 1e-6)
+    pt = np.maximum(np.hypot(p[:, 1], p[:, 2]), _SOFTEST)
     columns = (pt, np.arcsinh(p[:, 3] / pt), np.arctan2(p[:, 2], p[:, 1]))
     return tuple(column.astype(np.float32) for column in columns)

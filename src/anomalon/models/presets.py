@@ -22,6 +22,8 @@ WHOLE_EVENT = (
 RISING = ("MET_pt", "mT_W", "Z_pt", "m_3l", "HT")
 """Fewer still, all of which heavy physics makes larger: for learners of upper tails."""
 
+_RISING_OF_LEPTONS = ("MET_pt", "mT_l1", "pT_ll", "m_ll", "HT")
+
 IN_GEV = {"mode": "raw", "inputs": list(KINEMATIC)}
 """In their own units, for the tails of steeply falling spectra are where searches live: logarithms would hide them."""
 
@@ -78,28 +80,36 @@ FRETTE2023: dict[str, dict[str, Any]] = {
 }
 
 _BETA_VAE: dict[str, Any] = {"preprocessing": {"inputs": list(WHOLE_EVENT)}, "code": 3, "beta": 0.01}
-_ENERGY: dict[str, Any] = {"kind": "input-sum", "preprocessing": {"mode": "raw", "inputs": ["LT", "MET_pt"]}}
+_ENERGY: dict[str, Any] = {
+    "kind": "input-sum",
+    "preprocessing": {"mode": "raw", "inputs": ["LT", "MET_pt"]},
+    "elsewhere": {"leptons": ("LT", "MET_pt")},
+}
 _PSEUDO_EVENTS: dict[str, Any] = {
     "kind": "outlier-exposure",
     "against": "pseudo-events",
     "preprocessing": {"mode": "raw", "inputs": list(RISING)},
+    "elsewhere": {"leptons": _RISING_OF_LEPTONS},
 }
 _EXAGGERATED: dict[str, Any] = {**_PSEUDO_EVENTS, "against": "exaggerated"}
 _TAILS: dict[str, Any] = {
     "kind": "upper-tails",
     "preprocessing": {"mode": "raw", "inputs": ["MET_pt", "mT_W", "lep1_pt", "HT"]},
+    "elsewhere": {"leptons": ("MET_pt", "mT_l1", "lep1_pt", "HT")},
 }
 
-# One-sided detectors of trilepton events; ``against`` and ``members`` of other channels go with their own inputs.
+_EXPOSED = ("exposed-to-pseudo-events", "exposed-to-exaggerated")
+
+# One-sided detectors. None has seen a signal; which features they see was chosen on trilepton signals.
 ONE_SIDED: dict[str, dict[str, Any]] = {
     "input-sum": _ENERGY,
     "lt-plus-met": _ENERGY,
     "outlier-exposure": _PSEUDO_EVENTS,
     "exposed-to-pseudo-events": _PSEUDO_EVENTS,
     "exposed-to-exaggerated": _EXAGGERATED,
-    "exposed-to-both": {"kind": "combination", "folds": 4, "members": [_PSEUDO_EVENTS, _EXAGGERATED]},
-    "exposed-and-joint": {"kind": "combination", "folds": 4, "members": [_PSEUDO_EVENTS, _EXAGGERATED, _TAILS]},
-    "exposed-and-energetic": {"kind": "combination", "folds": 4, "members": [_PSEUDO_EVENTS, _EXAGGERATED, _ENERGY]},
+    "exposed-to-both": {"kind": "combination", "folds": 4, "members": list(_EXPOSED)},
+    "exposed-and-joint": {"kind": "combination", "folds": 4, "members": [*_EXPOSED, "joint-survival"]},
+    "exposed-and-energetic": {"kind": "combination", "folds": 4, "members": [*_EXPOSED, "lt-plus-met"]},
     "upper-tails": _TAILS,
     "fisher": {**_TAILS, "combine": "fisher"},
     "brown": {**_TAILS, "combine": "brown"},
@@ -161,16 +171,23 @@ PRESETS: dict[str, dict[str, Any]] = {
     "beta-vae-elbo": {"kind": "vae", "score": "elbo", **_BETA_VAE},
     "beta-vae-kl": {"kind": "vae", "score": "kl", **_BETA_VAE},
     "beta-vae-radius": {"kind": "vae", "score": "radius", **_BETA_VAE},
-    "met": {"kind": "single-variable", "preprocessing": {"mode": "raw", "inputs": ["MET_pt"]}},
+    "met": {
+        "kind": "single-variable",
+        "preprocessing": {"mode": "raw", "inputs": ["MET_pt"]},
+        "elsewhere": dict.fromkeys(("leptons", "cloud"), ("MET_pt",)),
+    },
     "single-variable": {"preprocessing": {"mode": "raw"}},
 }  # fmt: skip
 
 FEATURES = "trilepton"
-"""Feature set that a preset's inputs belong to unless it names one; with another all columns are the default."""
+"""Feature set that a preset's inputs belong to unless it names one; with another the default is what ``elsewhere`` says
+of that set, or all columns."""
 
 
 def with_preset(values: Mapping[str, Any]) -> dict[str, Any]:
     """What a user wrote, on top of the preset of its ``kind``; nested mappings are merged.
+
+    Members of a combination see its feature set, unless they say otherwise.
 
     >>> with_preset({"kind": "met"})["kind"]
     'single-variable'
@@ -179,10 +196,21 @@ def with_preset(values: Mapping[str, Any]) -> dict[str, Any]:
     preset = PRESETS.get(kind, {})
     merged = _merge({"name": kind, **preset}, values)
     merged["kind"] = preset.get("kind", kind)
-    own = preset.get("features", FEATURES)
-    if values.get("features", own) != own and "inputs" not in _mapping(values.get("preprocessing")):
+    own, elsewhere = preset.get("features", FEATURES), _mapping(merged.pop("elsewhere", None))
+    features = values.get("features", own)
+    if features != own and "inputs" not in _mapping(values.get("preprocessing")):
         merged["preprocessing"] = {k: v for k, v in _mapping(merged.get("preprocessing")).items() if k != "inputs"}
+        if features in elsewhere:
+            merged["preprocessing"]["inputs"] = list(elsewhere[features])
+    if features != FEATURES and isinstance(merged.get("members"), list | tuple):
+        merged["members"] = [_seeing(features, member) for member in merged["members"]]
     return merged
+
+
+def _seeing(features: str, member: Any) -> Any:
+    """A member of a combination that sees a feature set, unless it says otherwise."""
+    fragment = {"kind": member} if isinstance(member, str) else member
+    return {"features": features, **fragment} if isinstance(fragment, Mapping) else fragment
 
 
 def _merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
