@@ -52,7 +52,7 @@ $(VENV)/.stamp-venv: constraints.txt
 
 $(VENV)/.stamp-run: $(VENV)/.stamp-venv pyproject.toml
 	@echo "==> anomalon with the extra 'simulate': 1 to 5 minutes the first time"
-	@$(PIP) --build-constraint constraints.txt -e '.[simulate,generator,stats,style]' | $(SHOW)
+	@$(PIP) --build-constraint constraints.txt -e '.[simulate,generator,stats,style,tune,onnx]' | $(SHOW)
 	@touch $@
 
 $(VENV)/.stamp-dev: $(VENV)/.stamp-run
