@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from anomalon.batches import EventIds
-from anomalon.errors import ConfigError, EmptySelectionError, ModelFileError, TrainingError
+from anomalon.errors import ConfigError, EmptySelectionError, ModelFileError, NotFittedError, TrainingError
 from anomalon.features import Features
+from anomalon.metrics import auc
 from anomalon.models.classifier_presets import CLASSIFIER_PRESETS
 from anomalon.models.discriminator import DiscriminatorSettings
 from anomalon.models.folds import FoldedDiscriminator, Labelled, fold_of
@@ -24,7 +25,7 @@ def sample(n: int = 900, folds: int = 3, shift: float = 1.0, seed: int = 0) -> L
     labels = rng.integers(0, 2, n)
     values = (rng.normal(size=(n, 2)) + shift * labels[:, None]).astype(np.float32)
     features = Features(values, np.ones(values.shape, dtype=bool), ("x", "y"))
-    return Labelled(features, labels, np.ones(n), rng.integers(0, folds, n))
+    return Labelled(features, labels, np.ones(n), rng.integers(0, folds, n), folds)
 
 
 def fitted(events: Labelled, **settings: object) -> FoldedDiscriminator:
@@ -39,8 +40,28 @@ def test_labels_without_meaning_are_learned_by_heart_and_not_held_out() -> None:
     assert np.isnan(seen).sum(axis=0).tolist() == [1] * len(events)
     for fold in range(3):
         rows = events.fold != fold
-        assert seen[fold, rows & one].mean() > seen[fold, rows & ~one].mean() + 1
-    assert abs(held[one].mean() - held[~one].mean()) < 0.6
+        assert auc(seen[fold, rows & ~one], seen[fold, rows & one]) > 0.95
+    assert auc(held[~one], held[one]) == pytest.approx(0.5, abs=0.06)
+
+
+def test_scores_of_all_folds_are_on_one_scale() -> None:
+    events = sample(n=3000)
+    made = fitted(events)
+    spread = [made.score_of(fold, events.features).std() for fold in range(3)]
+    made.scales[0] = made.scales[0].model_copy(update={"slope": 10 * made.scales[0].slope})
+    assert max(spread) < 1.2 * min(spread)
+    assert made.score_of(0, events.features).std() == pytest.approx(10 * spread[0])
+
+
+def test_new_events_get_the_mean_of_the_folds_and_a_probability() -> None:
+    events, other = sample(), sample(seed=9)
+    made = fitted(events)
+    each = [made.score_of(fold, other.features) for fold in range(3)]
+    np.testing.assert_allclose(made.score_features(other.features), np.mean(each, axis=0))
+    p = made.predict(other.features)
+    assert p[other.labels == 1].mean() > 0.6 > 0.4 > p[other.labels == 0].mean()
+    with pytest.raises(NotFittedError):
+        FoldedDiscriminator(made.settings).predict(other.features)
 
 
 def test_versions_of_an_event_share_its_fold_and_folds_are_equal() -> None:

@@ -2,6 +2,9 @@
 
 Which fold an event belongs to follows from a hash of its name, run number left out: weighted versions of one event,
 which differ in it, are never in training and test at once. New events get the mean of the scores of all folds.
+
+Scores of different folds must be comparable: those of each member are put on the scale of log odds by a logistic fit on
+the events that it has learned from.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from anomalon.batches import EventIds
-from anomalon.errors import ConfigError, EmptySelectionError, ModelFileError
+from anomalon.errors import ConfigError, EmptySelectionError, ModelFileError, NotFittedError
 from anomalon.features.contract import Features
 from anomalon.hashing import hash_events
 from anomalon.models.discriminator import Discriminator, DiscriminatorSettings
@@ -89,6 +92,7 @@ class FoldedDiscriminator:
     def __init__(self, settings: DiscriminatorSettings, method: Method = "isotonic") -> None:
         self.settings, self.method = settings, method
         self.members: list[Discriminator] = []
+        self.scales: list[ProbabilityMap] = []
         self.probability: ProbabilityMap | None = None
 
     @property
@@ -113,12 +117,14 @@ class FoldedDiscriminator:
             TrainingError: a class without weight, or a training that diverged.
         """
         sample.check()
-        self.members = []
+        self.members, self.scales = [], []
         for fold in range(sample.n_folds):
             rows = sample.fold != fold
             (background, wb), (signal, ws) = (sample.of_class(label, rows) for label in (0, 1))
             made = Discriminator(self.settings)
             self.members.append(made.fit(background, signal, background_weights=wb, signal_weights=ws))
+            seen = made.score_features(sample.features[rows])
+            self.scales.append(ProbabilityMap.fit(seen, sample.labels[rows], sample.weights[rows], "platt"))
             if on_fold is not None:
                 on_fold(fold + 1, sample.n_folds)
         self.probability = ProbabilityMap.fit(self.held_out(sample), sample.labels, sample.weights, self.method)
@@ -134,14 +140,28 @@ class FoldedDiscriminator:
 
     def _by_fold(self, sample: Labelled, *, seen: bool) -> Floats:
         scores = np.full((len(self.members) if seen else 1, len(sample)), np.nan)
-        for fold, member in enumerate(self.members):
+        for fold in range(len(self.members)):
             rows = (sample.fold != fold) if seen else (sample.fold == fold)
-            scores[fold if seen else 0, rows] = member.score_features(sample.features[rows])
+            scores[fold if seen else 0, rows] = self.score_of(fold, sample.features[rows])
         return scores
+
+    def score_of(self, fold: int, features: Features) -> Floats:
+        """Log odds (event,) of signal by the classifier that has not seen a fold."""
+        return self.scales[fold].log_odds(self.members[fold].score_features(features))
 
     def score_features(self, features: Features) -> Floats:
         """Score (event,) of other events: the mean of the log odds of all folds."""
-        return np.asarray(np.mean([member.score_features(features) for member in self.members], axis=0))
+        return np.asarray(np.mean([self.score_of(fold, features) for fold in range(len(self.members))], axis=0))
+
+    def predict(self, features: Features) -> Floats:
+        """Calibrated probability (event,) that other events are signal, both classes being equally likely.
+
+        Raises:
+            NotFittedError: :meth:`fit` was not called.
+        """
+        if self.probability is None:
+            raise NotFittedError(f"{self.name}: not fitted yet; call fit(labelled events) or load a saved classifier")
+        return self.probability(self.score_features(features))
 
     def save(self, folder: Path) -> None:
         """Write into a new folder.
@@ -155,7 +175,8 @@ class FoldedDiscriminator:
                 member.save(making / f"fold-{fold + 1}")
             content = {"discriminator": self.settings.to_dict(), "method": self.method, "folds": len(self.members)}
             plain = None if self.probability is None else self.probability.model_dump(mode="json")
-            write_manifest(making, MANIFEST, {**content, "probability": plain})
+            scales = [scale.model_dump(mode="json") for scale in self.scales]
+            write_manifest(making, MANIFEST, {**content, "scales": scales, "probability": plain})
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -164,10 +185,11 @@ class FoldedDiscriminator:
         Raises:
             ModelFileError: a file is missing, damaged or changed.
         """
-        saved = read_manifest(folder, MANIFEST, ("discriminator", "method", "folds", "probability"))
+        saved = read_manifest(folder, MANIFEST, ("discriminator", "method", "folds", "scales", "probability"))
         where = str(folder / MANIFEST)
         try:
             made = cls(DiscriminatorSettings.parse(saved["discriminator"], where=where), saved["method"])
+            made.scales = [ProbabilityMap.parse(scale, where=where) for scale in saved["scales"]]
             made.probability = ProbabilityMap.parse(saved["probability"], where=where)
         except ConfigError as error:
             raise ModelFileError(f"saved classifier is damaged: {error}") from None

@@ -6,6 +6,7 @@ from typing import Literal, Self
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import expit
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
@@ -49,8 +50,10 @@ class ProbabilityMap(Settings):
         """
         balanced = _balanced(labels, np.abs(weights))
         if method == "platt":
-            found = LogisticRegression(C=1e6).fit(scores[:, None], labels, sample_weight=balanced)
-            return cls(method=method, slope=float(found.coef_[0, 0]), offset=float(found.intercept_[0]))
+            centre, width = float(np.mean(scores)), float(np.std(scores)) or 1.0
+            found = LogisticRegression(C=1e6).fit((scores[:, None] - centre) / width, labels, sample_weight=balanced)
+            slope = float(found.coef_[0, 0]) / width
+            return cls(method=method, slope=slope, offset=float(found.intercept_[0]) - slope * centre)
         curve = IsotonicRegression(y_min=0.0, y_max=1.0).fit(scores, labels, sample_weight=balanced)
         points = [tuple(map(float, values)) for values in (curve.X_thresholds_, curve.y_thresholds_)]
         return cls(method=method, floor=1.0 / (len(labels) + 2), scores=points[0], probabilities=points[1])
@@ -63,9 +66,13 @@ class ProbabilityMap(Settings):
         """
         x = np.asarray(scores, dtype=np.float64)
         if self.method == "platt":
-            return np.asarray(1.0 / (1.0 + np.exp(np.clip(-(self.slope * x + self.offset), -700, 700))))
+            return np.asarray(expit(self.slope * x + self.offset))
         found = np.interp(x, self.scores, self.probabilities)
         return np.where(np.isnan(x), np.nan, np.clip(found, self.floor, 1 - self.floor))
+
+    def log_odds(self, scores: npt.ArrayLike) -> Floats:
+        """Log odds (event,) of a logistic map: finer than the probability where that rounds to 0 or 1."""
+        return np.asarray(self.slope * np.asarray(scores, dtype=np.float64) + self.offset)
 
 
 def _balanced(labels: npt.NDArray[np.int64], weights: Floats) -> Floats:

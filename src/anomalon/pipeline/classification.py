@@ -128,19 +128,19 @@ def _draw(found: Classification, folder: Path, plane: Plane | None) -> None:
 
 
 def plane_of(classes: Classes, made: Sequence[Row]) -> Plane | None:
-    """Scores over the plane of two features, where there are only two and the optimum is known."""
+    """Probabilities over the plane of two features, where there are only two and the optimum is known."""
     if classes.optimal is None:
         return None
     features = classes.learned.features
     axes = [np.linspace(column.min() - 1.0, column.max() + 1.0, _PIXELS) for column in features.values.T]
     grid = np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, 2).astype(np.float32)
     points = type(features)(grid, np.ones(grid.shape, dtype=np.bool_), features.names)
-    scores = {row.name: FoldedDiscriminator.load(row.model).score_features(points) for row in made if row.model}
+    fitted = {row.name: FoldedDiscriminator.load(row.model) for row in made if row.model is not None}
     shown = np.concatenate([np.flatnonzero(classes.learned.labels == k)[:_POINTS] for k in (0, 1)])
     return Plane(
         axes=(axes[0], axes[1]),
         optimal=classes.optimal(points).reshape(_PIXELS, _PIXELS),
-        scores={name: values.reshape(_PIXELS, _PIXELS) for name, values in scores.items()},
+        probabilities={name: one.predict(points).reshape(_PIXELS, _PIXELS) for name, one in fitted.items()},
         points=features.values[shown],
         labels=classes.learned.labels[shown],
     )

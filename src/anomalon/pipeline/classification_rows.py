@@ -163,7 +163,7 @@ def _scores(made: FoldedDiscriminator, classes: Classes) -> dict[str, Floats]:
     held, trained = made.held_out(classes.learned), made.trained(classes.learned)
     if not classes.separate:
         return {"held": held, "trained": trained, "tested": held}
-    singles = np.stack([member.score_features(classes.tested.features) for member in made.members])
+    singles = np.stack([made.score_of(fold, classes.tested.features) for fold in range(len(made.members))])
     return {"held": held, "trained": trained, "tested": singles.mean(axis=0), "singles": singles}
 
 

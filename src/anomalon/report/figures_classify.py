@@ -37,12 +37,12 @@ _LOWEST_EFFICIENCY = 1e-4
 
 @dataclass(frozen=True)
 class Plane:
-    """Scores over the plane of two features.
+    """Probabilities over the plane of two features.
 
     Attributes:
         axes: points along either feature, shape (point,).
         optimal: log odds from the densities, shape (second, first).
-        scores: of the classifiers, by name, the same shape.
+        probabilities: calibrated, of the classifiers by name, the same shape.
         points: some events, shape (event, 2).
         labels: their classes, shape (event,).
         names: of the features.
@@ -50,7 +50,7 @@ class Plane:
 
     axes: tuple[Floats, Floats]
     optimal: Floats
-    scores: dict[str, Floats]
+    probabilities: dict[str, Floats]
     points: npt.NDArray[np.float32]
     labels: npt.NDArray[np.int64]
     names: tuple[str, str] = ("x", "y")
@@ -68,7 +68,7 @@ def classification_figures(found: Classification, plane: Plane | None = None) ->
     if told:
         most = max(told, key=lambda one: len(one.inputs))
         yield "importance", f"Importance of the inputs of {most.name}", importance_figure(most)
-    if plane is not None and plane.scores:
+    if plane is not None and plane.probabilities:
         yield "boundaries", "Boundaries", boundary_figure(plane)
 
 
@@ -139,6 +139,7 @@ def scores_figure(fitted: Sequence[ClassifierResult]) -> Figure:
         figure, panels = _panels(len(fitted), (3.6, 2.7))
         for axes, one in zip(panels, fitted, strict=False):
             _scores(axes, one)
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="upper center", ncols=4)
         return figure
 
 
@@ -209,16 +210,14 @@ def importance_figure(one: ClassifierResult) -> Figure:
 def boundary_figure(plane: Plane) -> Figure:
     """Where classifiers cut the plane in two (probability one half), beside the optimal boundary, over events."""
     with drawing():
-        figure, panels = _panels(len(plane.scores), (3.4, 3.0))
-        for axes, (name, scores) in zip(panels, plane.scores.items(), strict=False):
+        figure, panels = _panels(len(plane.probabilities), (3.4, 3.0))
+        for axes, (name, found) in zip(panels, plane.probabilities.items(), strict=False):
             for k, colour in ((0, _BACKGROUND), (1, _SIGNAL)):
                 chosen = plane.points[plane.labels == k]
-                axes.plot(
-                    chosen[:, 0], chosen[:, 1], ".", ms=1.6, alpha=0.35, color=colour, mec="none", rasterized=True
-                )
+                axes.plot(chosen[:, 0], chosen[:, 1], ".", ms=2.8, alpha=0.5, color=colour, mec="none", rasterized=True)
             axes.contour(*plane.axes, plane.optimal, levels=[0.0], colors=[MUTED], linewidths=2.4, linestyles="--")
-            if scores.min() < 0 < scores.max():
-                axes.contour(*plane.axes, scores, levels=[0.0], colors=[INK], linewidths=1.8)
+            if found.min() < 0.5 < found.max():
+                axes.contour(*plane.axes, found, levels=[0.5], colors=[INK], linewidths=1.8)
             axes.set_title(name, fontsize=11.5, loc="left")
             axes.set_xlabel(f"${plane.names[0]}$")
             axes.set_ylabel(f"${plane.names[1]}$")

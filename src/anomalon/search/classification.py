@@ -79,7 +79,7 @@ class Reliability(Settings):
     """Whether probabilities are fractions of signal, classes counting the same, on held-out events.
 
     Attributes:
-        predicted, observed: mean probability and fraction of signal per bin of equal numbers, calibrated.
+        predicted, observed: mean probability and fraction of signal per bin of equal width, calibrated.
         error, raw_error: mean distance of the two over the events, calibrated and as the classifier gives it.
         brier, raw_brier: mean squared distance from the label, likewise.
     """
@@ -192,7 +192,7 @@ def header(found: Classification) -> tuple[str, ...]:
     left = f"background left at {100 * found.signal_efficiency:g} % signal"
     return (
         "classifier", "inputs", "AUC", "accuracy, best cut", "accuracy, fixed cut", *optimum, left,
-        f"x {found.baseline}", *expected, "train - test AUC", "KS p (b, s)", "s",
+        f"{found.baseline} leaves, times", *expected, "train - test AUC", "KS p (b, s)", "s",
     )  # fmt: skip
 
 

@@ -272,8 +272,7 @@ def _density(values: Floats, weights: Floats, edges: Floats) -> tuple[tuple[floa
 
 def _reliability(held: Scored, probability: Floats) -> tuple[tuple[float, ...], tuple[float, ...], float]:
     w = held.balanced
-    edges = np.unique(np.quantile(probability, np.linspace(0, 1, RELIABILITY_BINS + 1)[1:-1]))
-    place = np.searchsorted(edges, probability, side="right")
+    place = np.minimum((probability * RELIABILITY_BINS).astype(np.int64), RELIABILITY_BINS - 1)
     share = np.bincount(place, w)
     used = share > 0
     predicted, observed = (np.bincount(place, w * x)[used] / share[used] for x in (probability, held.labels))
