@@ -48,7 +48,7 @@ FRAGMENTS: dict[str, dict[str, Any]] = {
     "single-variable": {"inputs": ["mT_W"]},
     **{
         kind: {"training": {"epochs": 2}}
-        for kind in ("flow", "spline-flow", "deep-svdd", "deep-svdd-learned", "masked-prediction")
+        for kind in ("flow", "affine-flow", "deep-svdd", "deep-svdd-learned", "masked-prediction")
     },
     **{
         kind: {"features": "trilepton", "inputs": ["MET_pt", "lep*"], "training": {"epochs": 2}}

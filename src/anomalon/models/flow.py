@@ -36,16 +36,17 @@ class FlowSettings(ModelSettings):
     Attributes:
         transforms: number of autoregressive transforms.
         hidden: widths of the hidden layers of each.
-        bins: of rational-quadratic splines within five standard deviations; 0 makes affine transforms.
+        bins: of rational-quadratic splines within five standard deviations; 0 makes affine transforms, with which the
+            first feature is a Gaussian in the flow's own inputs, and every other one given those before it.
         log: names or patterns of the features of which the flow sees log(1 + x).
         measure: of the density: ``gev``, the features in their own units; ``log``, with log(1 + x) where the flow sees
             it; ``standardised``, the flow's own inputs, of mean 0 and width 1.
         training: the training loop.
     """
 
-    transforms: int = Field(default=3, ge=1, le=20)
+    transforms: int = Field(default=2, ge=1, le=20)
     hidden: tuple[int, ...] = (64, 64)
-    bins: int = Field(default=0, ge=0, le=64)
+    bins: int = Field(default=8, ge=0, le=64)
     log: tuple[str, ...] = LOGARITHMIC
     measure: Literal["gev", "log", "standardised"] = "gev"
     training: TrainingSettings = TrainingSettings(epochs=60, learning_rate=2e-3, patience=8, gradient_clip=5.0)

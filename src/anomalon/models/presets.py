@@ -22,6 +22,8 @@ WHOLE_EVENT = (
 RISING = ("MET_pt", "mT_W", "Z_pt", "m_3l", "HT")
 """Fewer still, all of which heavy physics makes larger: for learners of upper tails."""
 
+CONTINUOUS = ("MET_pt", "mT_W", "Z_pt", "lep1_pt")
+"""Without variables that are exactly zero for many events, such as HT: they have no density."""
 _RISING_OF_LEPTONS = ("MET_pt", "mT_l1", "pT_ll", "m_ll", "HT")
 
 IN_GEV = {"mode": "raw", "inputs": list(KINEMATIC)}
@@ -160,8 +162,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     "histograms": {"preprocessing": {"inputs": list(KINEMATIC)}},
     "empirical-tails": {"preprocessing": dict(IN_GEV)},
     "principal-components": {"preprocessing": {"inputs": list(KINEMATIC)}, "compare": "energies"},
-    "flow": {"preprocessing": {"mode": "raw", "inputs": list(RISING)}},
-    "spline-flow": {"kind": "flow", "bins": 8, "preprocessing": {"mode": "raw", "inputs": list(RISING)}},
+    "flow": {"preprocessing": {"mode": "raw", "inputs": list(CONTINUOUS)}},
+    "affine-flow": {"kind": "flow", "bins": 0, "preprocessing": {"mode": "raw", "inputs": list(CONTINUOUS)}},
     "cloud-flow": {"kind": "flow", "features": "cloud", "log": ["*pt", "*energy"], "hidden": [128, 128]},
     "set-vae": {"features": "cloud"},
     "transformer-vae": {"kind": "set-vae", "features": "cloud", "attention": 2, "width": 32},
