@@ -63,7 +63,14 @@ class Range(Settings):
 class Choices(Settings):
     """Values of any kind, such as lists of widths."""
 
-    choices: tuple[Any, ...] = Field(min_length=2)
+    choices: tuple[Any, ...]
+
+    @field_validator("choices")
+    @classmethod
+    def _a_choice(cls, choices: tuple[Any, ...]) -> tuple[Any, ...]:
+        if len(choices) < 2:
+            raise ValueError("give at least two; what does not vary belongs to the detector")
+        return choices
 
     @property
     def ends(self) -> tuple[Any, ...]:

@@ -80,10 +80,10 @@ def _panel(axes: Axes, key: str, varied: Varied, trials: Sequence[TrialRecord], 
 
     known = [t for t in trials if key in t.settings]
     colours = np.linspace(0.35, 1.0, max(len(known), 1))
-    axes.scatter([place(t) for t in known], [t.value for t in known], c=colours[: len(known)], cmap="Blues", vmin=0,
+    axes.scatter([place(t) for t in known], [t.value or 0.0 for t in known], c=colours[: len(known)], cmap="Blues", vmin=0,
                  vmax=1, s=22, zorder=2)  # fmt: skip
     if best is not None and key in best.settings:
-        axes.plot(place(best), best.value, "D", ms=8, mfc="none", mec=DETECTOR_COLOURS[2], mew=1.8, zorder=3)
+        axes.plot(place(best), best.value or 0.0, "D", ms=8, mfc="none", mec=DETECTOR_COLOURS[2], mew=1.8, zorder=3)
     if named:
         axes.set_xticks(range(len(where)), [str(value) for value in varied.ends], fontsize=9)
         axes.tick_params(axis="x", which="minor", length=0)
