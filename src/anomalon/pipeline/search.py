@@ -23,6 +23,7 @@ from anomalon.pipeline.configuration import SearchConfig
 from anomalon.pipeline.experiments import validate
 from anomalon.pipeline.figures import draw
 from anomalon.pipeline.fit import Fitted
+from anomalon.pipeline.image_figures import draw_images
 from anomalon.pipeline.mixed import mixed_stage
 from anomalon.pipeline.parts import Parts
 from anomalon.pipeline.progress import Progress, Silent, WithoutNotes
@@ -337,6 +338,7 @@ class _Work:
 
     def _figures(self, results: SearchResults, made: _Made, detectors: dict[str, Detector]) -> Iterator[FigureEntry]:
         yield from draw(results, self.search, made.parts, detectors, made.scores)
+        yield from draw_images(detectors, made.parts, made.scores)
         yield from draw_regions(results, made.stated.regions if made.stated is not None else None)
         if made.sanity is not None:
             yield from draw_sanity(made.sanity.examined, made.parts, self.search)
