@@ -15,6 +15,7 @@ from anomalon import metrics
 from anomalon.features import Features
 from anomalon.models.discriminator import DiscriminatorSettings
 from anomalon.models.folds import FoldedDiscriminator, Labelled
+from anomalon.models.registry import get_classifier
 from anomalon.pipeline.cache import StageCache, code_digest
 from anomalon.pipeline.classification_configuration import BEST_CUT, OPTIMUM, AverageConfig, ClassificationConfig
 from anomalon.pipeline.classification_samples import Classes
@@ -26,7 +27,10 @@ from anomalon.search.classification_measures import Scored
 
 Floats = npt.NDArray[np.float64]
 
-CODE = ("models", "networks", "training", "preprocessing", "scaling", "batches", "pipeline/classification_rows")
+CODE = (
+    "models/folds", "models/discriminator", "models/probabilities", "models/contract", "networks", "training",
+    "preprocessing", "scaling", "batches", "pipeline/classification_rows",
+)  # fmt: skip
 MODEL, SCORES, NOTES = "model", "scores.npz", "notes.json"
 
 
@@ -141,7 +145,7 @@ def _fitted(
         "events": classes.digest,
         "probabilities": config.probabilities,
         "shuffles": [config.shuffles, config.seed],
-        "code": code_digest(*CODE),
+        "code": code_digest(*CODE, _module_of(settings.kind)),
     }
 
     def produce(folder: Path) -> None:
@@ -157,6 +161,11 @@ def _fitted(
         write_json(folder / NOTES, {"seconds": seconds, "inputs": made.inputs, "importance": plain})
 
     return _read(settings, cache.make(f"classify-{settings.name}", key, produce))
+
+
+def _module_of(kind: str) -> str:
+    """The file of a classifier below the package; other packages' classifiers have none of ours."""
+    return get_classifier(kind).__module__.removeprefix("anomalon.").replace(".", "/")
 
 
 def _scores(made: FoldedDiscriminator, classes: Classes) -> dict[str, Floats]:

@@ -155,14 +155,19 @@ def replicated(scored: Scored, *, signal_efficiency: float, number: int, seed: i
     (b, wb), (s, ws) = scored.sides
     background, signal = OrderedScores.of(b, wb, "background"), OrderedScores.of(s, ws, "signal")
     pair = ScorePair(background, signal)
-    target = np.asarray([signal_efficiency])
     drawn = [(background.weight, signal.weight), *replicas(background, signal, number=number, seed=seed)]
     figures = []
     for own, other in drawn:
-        place = np.searchsorted(background.score, signal.cuts(other, target), side="left")
-        figures.append((pair.auc(own, other), float(background.passing(own)[place][0])))
+        place = np.searchsorted(background.score, _keeping(signal, other, signal_efficiency), side="left")
+        figures.append((pair.auc(own, other), float(background.passing(own)[place])))
     areas, left = np.asarray(figures).T
     return Replicas(areas, left)
+
+
+def _keeping(signal: OrderedScores, weight: Floats, efficiency: float) -> float:
+    """The tightest cut that keeps so much of the signal; of equal scores all pass, so that it may keep more."""
+    enough = np.searchsorted(-signal.passing(weight), -efficiency * (1 - 1e-9), side="right")
+    return float(signal.score[max(int(enough) - 1, 0)])
 
 
 def interval(values: Floats, level: float = 0.68) -> Estimate:
@@ -181,7 +186,7 @@ def rejection(scored: Scored, own: Replicas, baseline: Replicas, signal_efficien
     """
     (b, wb), (s, ws) = scored.sides
     signal = OrderedScores.of(s, ws, "signal")
-    cut = float(signal.cuts(signal.weight, np.asarray([signal_efficiency]))[0])
+    cut = _keeping(signal, signal.weight, signal_efficiency)
     one = float(np.abs(wb).mean() / wb.sum())
     gain = baseline.left / np.maximum(own.left, one)
     left = int((b >= cut).sum())
