@@ -1,4 +1,4 @@
-"""``anomalon export``: events in the formats of other programs."""
+"""``anomalon export``: events in the formats of other programs, and detectors as ONNX."""
 
 from __future__ import annotations
 
@@ -9,14 +9,22 @@ import typer
 
 from anomalon.cli._progress import progress
 from anomalon.cli._tables import console, print_json
+from anomalon.errors import ConfigError
 
 if TYPE_CHECKING:
     from anomalon.pipeline.export_events import ExportSummary
 
 
 def export(
-    source: Annotated[Path, typer.Argument(help="A store, or a file that anomalon reads.", show_default=False)],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The file or store to make.")],
+    source: Annotated[
+        Path,
+        typer.Argument(help="A store, or a file that anomalon reads; with --onnx a finished run.", show_default=False),
+    ],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="The file or store to make.")] = None,
+    onnx: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a detector of a run as ONNX, from features to scores.")
+    ] = None,
+    detector: Annotated[str | None, typer.Option(help="With --onnx: which detector; default: the main one.")] = None,
     format_: Annotated[
         str | None,
         typer.Option(
@@ -44,7 +52,14 @@ def export(
     For tables of features see anomalon features.
 
     Example: anomalon export stores/wz --output wz.root
+
+    Example: anomalon export runs/trilepton --onnx autoencoder.onnx --detector autoencoder
     """
+    if onnx is not None:
+        _network(source, onnx, detector, overwrite=overwrite, json=json)
+        return
+    if output is None:
+        raise ConfigError("export: --output FILE is missing (or --onnx FILE, for a detector of a run)")
     from anomalon import features
     from anomalon.pipeline.export_events import Skim, export_events
     from anomalon.selection import for_features
@@ -67,6 +82,20 @@ def export(
         print_json(summary.to_dict())
     else:
         _say(summary)
+
+
+def _network(run: Path, output: Path, detector: str | None, *, overwrite: bool, json: bool) -> None:
+    from anomalon.pipeline.onnx_export import export_detector
+
+    made = export_detector(run, output, detector, overwrite=overwrite)
+    if json:
+        values = {"output": str(made.path), "detector": made.detector, "inputs": made.inputs}
+        print_json({**values, "largest_difference": made.difference, "events_compared": made.events})
+        return
+    text = f"{made.detector} with {len(made.inputs)} inputs as ONNX: {made.path}"
+    console().print(text, markup=False, highlight=False, soft_wrap=True)
+    agreement = f"scores of {made.events:,} random events agree to {made.difference:.1g} (relative) with onnxruntime"
+    console().print(agreement, markup=False, highlight=False)
 
 
 def _say(summary: ExportSummary) -> None:

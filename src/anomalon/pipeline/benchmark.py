@@ -21,6 +21,7 @@ from anomalon.pipeline.benchmark_cells import (
     Task,
     bench_digest,
     make_cell,
+    prepare,
     prepared,
     read_cell,
     read_left_out,
@@ -140,6 +141,7 @@ def _run(config: BenchmarkConfig, cache: Path, options: BenchmarkOptions) -> Ben
 def prepared_aloud(bench: Bench, channel: str, progress: Progress) -> Prepared:
     """Prepare a channel here first, so that workers find its events in the cache."""
     progress.start(f"events of {channel}")
+    prepare(bench, channel, progress)
     return prepared(bench, channel)
 
 
