@@ -57,6 +57,7 @@ FRAGMENTS: dict[str, dict[str, Any]] = {
     **{f"beta-vae-{score}": {"training": {"epochs": 2}} for score in ("elbo", "kl", "radius")},
     "outlier-exposure": UNIFORM,
     "exposed-to-pseudo-events": UNIFORM,
+    "exposed-to-heavy": UNIFORM,
     "exposed-to-exaggerated": UNIFORM,
     "exposed-to-both": {"folds": 2, "members": [UNIFORM, "joint-survival"]},
     "exposed-and-joint": {"folds": 2, "members": [UNIFORM, "joint-survival"]},

@@ -24,6 +24,9 @@ RISING = ("MET_pt", "mT_W", "Z_pt", "m_3l", "HT")
 
 CONTINUOUS = ("MET_pt", "mT_W", "Z_pt", "lep1_pt")
 """Without variables that are exactly zero for many events, such as HT: they have no density."""
+HARD = ("MET_pt", "mT_W", "Z_pt", "LT", "HT")
+"""The same with L_T in place of m_3l."""
+_HARD_OF_LEPTONS = ("MET_pt", "mT_l1", "pT_ll", "LT", "HT")
 _RISING_OF_LEPTONS = ("MET_pt", "mT_l1", "pT_ll", "m_ll", "HT")
 
 IN_GEV = {"mode": "raw", "inputs": list(KINEMATIC)}
@@ -93,6 +96,12 @@ _PSEUDO_EVENTS: dict[str, Any] = {
     "preprocessing": {"mode": "raw", "inputs": list(RISING)},
     "elsewhere": {"leptons": _RISING_OF_LEPTONS},
 }
+_HEAVY: dict[str, Any] = {
+    **_PSEUDO_EVENTS,
+    "pseudo_events": {"mass_gev": [200, 6000]},
+    "preprocessing": {"mode": "raw", "inputs": list(HARD)},
+    "elsewhere": {"leptons": _HARD_OF_LEPTONS},
+}
 _EXAGGERATED: dict[str, Any] = {**_PSEUDO_EVENTS, "against": "exaggerated"}
 _TAILS: dict[str, Any] = {
     "kind": "upper-tails",
@@ -108,14 +117,20 @@ ONE_SIDED: dict[str, dict[str, Any]] = {
     "lt-plus-met": _ENERGY,
     "outlier-exposure": _PSEUDO_EVENTS,
     "exposed-to-pseudo-events": _PSEUDO_EVENTS,
+    "exposed-to-heavy": _HEAVY,
     "exposed-to-exaggerated": _EXAGGERATED,
     "exposed-to-both": {"kind": "combination", "folds": 4, "members": list(_EXPOSED)},
-    "exposed-and-joint": {"kind": "combination", "folds": 4, "members": [*_EXPOSED, "joint-survival"]},
+    "exposed-and-joint": {"kind": "combination", "folds": 4, "members": ["exposed-to-heavy", "joint-survival"]},
     "exposed-and-energetic": {"kind": "combination", "folds": 4, "members": [*_EXPOSED, "lt-plus-met"]},
     "upper-tails": _TAILS,
     "fisher": {**_TAILS, "combine": "fisher"},
     "brown": {**_TAILS, "combine": "brown"},
-    "joint-survival": {**_TAILS, "combine": "joint"},
+    "joint-survival": {
+        "kind": "upper-tails",
+        "combine": "joint",
+        "preprocessing": {"mode": "raw", "inputs": list(HARD)},
+        "elsewhere": {"leptons": _HARD_OF_LEPTONS},
+    },
 }
 
 PRESETS: dict[str, dict[str, Any]] = {
