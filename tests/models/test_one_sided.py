@@ -81,6 +81,13 @@ def test_minus_log_p_never_falls_and_is_finite(scores: list[float], seed: int) -
     assert Calibration.parse(made.to_dict()) == made
 
 
+def test_small_scores_are_calibrated_like_large_ones() -> None:
+    scores = np.random.default_rng(1).exponential(1.0, 2000)
+    first, second = (Calibration.of(unit * scores, np.ones(2000)) for unit in (1.0, 1e-20))
+    at = np.linspace(0, 20, 50)
+    np.testing.assert_allclose(first.minus_log_p_of(at), second.minus_log_p_of(1e-20 * at), rtol=1e-6)
+
+
 def test_weights_are_the_background() -> None:
     scores = np.r_[np.zeros(100), np.ones(100)]
     made = Calibration.of(scores, np.r_[np.full(100, 3.0), np.full(100, -1.0)])

@@ -15,6 +15,8 @@ POINTS = 513
 """Points of the cumulative distribution that are kept."""
 FROM = 0.97
 """Quantile above which the tail is a generalised Pareto distribution."""
+_SMALLEST = 1e-290
+"""Scores closer than this are equal: over smaller steps an interpolation overflows."""
 _LARGEST_SHAPE = 0.9
 """Above 1 the tail has no mean, and moments no meaning."""
 
@@ -50,7 +52,8 @@ class Calibration(Settings):
         s, w = s[order], w[order]
         below = (np.cumsum(w) - 0.5 * w) / w.sum()
         points = np.interp(np.linspace(0.0, FROM, POINTS), below, s)
-        values, first = np.unique(points, return_index=True)
+        first = np.flatnonzero(np.diff(points, prepend=-np.inf) > max(1e-12 * np.ptp(points), _SMALLEST))
+        values = points[first]
         # Of equal scores the first level: p counts every event that scores at least as much.
         rising = -np.log1p(-np.linspace(0.0, FROM, POINTS)[first])
         scale, shape = _pareto(s, w, float(values[-1]))
@@ -73,7 +76,7 @@ class Calibration(Settings):
 def _pareto(scores: Floats, weights: Floats, threshold: float) -> tuple[float, float]:
     """Scale and shape of the tail of ascending scores above a threshold."""
     above = scores > threshold
-    smallest = max(abs(threshold), 1.0) * 1e-9
+    smallest = max(abs(threshold) * 1e-9, _SMALLEST)
     if above.sum() < 2:
         spread = float(np.ptp(scores)) or 1.0
         return max(spread / 10, smallest), 0.0
