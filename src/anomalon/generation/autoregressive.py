@@ -60,6 +60,7 @@ class NetworkSettings(Settings):
         head: of the hidden layer of each head.
         pair: channels of the potentials of pairs.
         triple: channels of the potentials of a jet with a b-jet and a jet.
+        gate: of the hidden layer that weights the potentials of a pair.
         dropout: share of the hidden units that is left out in each step of the training.
     """
 
@@ -68,9 +69,10 @@ class NetworkSettings(Settings):
     head: int = Field(default=64, ge=4)
     pair: int = Field(default=12, ge=4)
     triple: int = Field(default=8, ge=4)
+    gate: int = Field(default=16, ge=4)
     dropout: float = Field(default=0.1, ge=0, lt=1)
 
-    @field_validator("element", "trunk", "head", "pair", "triple")
+    @field_validator("element", "trunk", "head", "pair", "triple", "gate")
     @classmethod
     def _in_fours(cls, width: int) -> int:
         if width % 4:
@@ -244,6 +246,7 @@ def compiled_layers(network: AutoregressiveNetwork) -> sampler.Layers:
         partner=_layer(network.partner), balance=_layer(network.balance),
         pair_eta=_numbers(network.pair_eta), pair_phi=_numbers(network.pair_phi),
         pair_missing=_numbers(network.pair_missing), triple=_numbers(network.triple),
+        gate=_stack(network.gate),
     )  # fmt: skip
 
 

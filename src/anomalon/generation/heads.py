@@ -141,6 +141,26 @@ def _pair_table(strength: Any, partner: Any, first: Any, weights: Any, table: An
 
 
 @compiled
+def _gated(strength: Any, item: Any, other: Any, layers: Any, space: Any) -> Any:
+    """Strengths of an object's channels, weighted for a pair: as in :class:`anomalon.generation.network`."""
+    w1, b1, w2, b2 = layers
+    hidden, out = space
+    first, second = _F(math.log(item[PT] * _F(0.02))), _F(math.log(other[PT] * _F(0.02)))
+    apart = abs(item[ETA] - other[ETA]) * _F(0.5)
+    for n in range(len(hidden)):
+        x = b1[n] + w1[0, n] * first + w1[1, n] * second + w1[2, n] * apart + w1[3, n] * first * second
+        hidden[n] = x * min(max(x * _F(1 / 6) + _F(0.5), _F(0.0)), _F(1.0))
+    for c in range(len(out)):
+        out[c] = b2[c]
+    for n in range(len(hidden)):
+        for c in range(len(out)):
+            out[c] += hidden[n] * w2[n, c]
+    for c in range(len(out)):
+        out[c] = strength[c] * (_F(1.0) + out[c])
+    return out
+
+
+@compiled
 def _triple_table(strength: Any, one: Any, two: Any, weights: Any, table: Any) -> None:
     """Table of a triple: as of a pair, by the strengths of all three; those of the partners come last."""
     for k in range(weights.shape[1]):
@@ -229,7 +249,8 @@ def draw_phi(asked: Any, layers: Any, world: Any, space: Any, now: Any) -> None:
         for b in range(BINS):
             open_part[b] = 1
         for j in range(step):
-            _pair_table(space.strength[r], space.partners[e, j], len(weights), weights, space.table)
+            gated = _gated(space.strength[r], item, objects[j], layers.gate, space.gate)
+            _pair_table(gated, space.partners[e, j], len(weights), weights, space.table)
             radial.add_partner(item, objects[j], running, space.table, space.pair, logits)
             radial.close_around(item, objects[j], world.separation, open_part)
         _add_triples(layers, space, e, r, step)

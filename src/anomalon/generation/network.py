@@ -39,8 +39,8 @@ ELEMENT = OBJECT_FEATURES + N_KINDS - 1 + 1
 """Inputs of the sum over objects: features, kind, place within the kind."""
 STATE = OBJECT_FEATURES + 1 + 6 + 3 + len(KINDS) + 4 + N_KINDS
 """Inputs beside the sum: previous object, sums of pT, visible momentum, numbers of objects, what is left, kind."""
-MASS_INPUTS, ETA_INPUTS, PHI_INPUTS = 2, 4, 8
-"""Functions of what was drawn of the object already, for each head."""
+MASS_INPUTS, ETA_INPUTS, PHI_INPUTS, GATE_INPUTS = 2, 4, 8, 4
+"""Functions of what was drawn of the object already, for each head; of the pair, for the gate of its potentials."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,7 @@ class Widths:
     head: int = 64
     pair: int = 12
     triple: int = 8
+    gate: int = 16
     dropout: float = 0.0
 
 
@@ -86,6 +87,7 @@ class AutoregressiveNetwork(nn.Module):
         self.strength_eta, self.strength_phi = nn.Linear(w.head, w.pair), nn.Linear(w.head, w.pair)
         self.strength_triple = nn.Linear(w.head, w.triple)
         self.partner = nn.Linear(w.element, 2 * w.pair + w.triple)
+        self.gate = nn.Sequential(nn.Linear(GATE_INPUTS, w.gate), nn.Hardswish(), nn.Linear(w.gate, w.pair))
         self.pair_eta = nn.Parameter(0.1 * torch.randn(w.pair, ETA_PAIR_KNOTS))
         self.pair_phi = nn.Parameter(0.1 * torch.randn(w.pair, PAIR_KNOTS))
         self.pair_missing = nn.Parameter(0.1 * torch.randn(w.pair, PAIR_KNOTS))
@@ -141,7 +143,7 @@ class AutoregressiveNetwork(nn.Module):
         in_eta = (rows.kind[one] != SOFT).nonzero()[:, 0]
         missing = (rows.kind[one] == SOFT).nonzero()[:, 0]
         eta_strength = self.strength_eta(eta)[one[in_eta]] * eta_partner[two[in_eta]]
-        phi_strength = self.strength_phi(phi)[one] * phi_partner[two]
+        phi_strength = self.strength_phi(phi)[one] * phi_partner[two] * (1 + self.gate(rows.of_pairs(one, two)))
         phi_tables = phi_strength @ self.pair_phi
         phi_tables = phi_tables.index_add(0, missing, phi_strength[missing] @ (self.pair_missing - self.pair_phi))
         eta_pairs = _EtaPotential.apply(  # type: ignore[no-untyped-call]
@@ -289,6 +291,12 @@ class _Rows:
         one = torch.repeat_interleave(torch.arange(len(first)), n)
         start = (n.cumsum(0) - n)[one]
         return one, first[one] + torch.arange(len(one)) - start
+
+    def of_pairs(self, one: Tensor, two: Tensor) -> Tensor:
+        """What decides how much the mass of a pair says: how fast it changes with phi, shape (pair, input)."""
+        first, second = (self.pt[one] / 50).log(), (self.pt[two] / 50).log()
+        apart = (self.eta[one] - self.eta[two]).abs() / 2
+        return torch.stack([first, second, apart, first * second], 1)
 
     def triples(self) -> tuple[Tensor, Tensor, Tensor]:
         """Every jet with each earlier b-jet and jet of its event, in order: places of all three."""

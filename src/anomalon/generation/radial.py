@@ -22,12 +22,12 @@ from anomalon.generation.arithmetic import compiled
 
 BINS = quantiles.BINS
 """Bins of every number that is drawn."""
-MASS_KNOTS, DISTANCE_KNOTS, BALANCE_KNOTS, ETA_KNOTS, REACH_KNOTS = 128, 40, 32, 24, 48
+MASS_KNOTS, DISTANCE_KNOTS, BALANCE_KNOTS, ETA_KNOTS, REACH_KNOTS = 80, 40, 32, 24, 36
 PAIR_KNOTS = MASS_KNOTS + DISTANCE_KNOTS
 ETA_PAIR_KNOTS = ETA_KNOTS + 2 * REACH_KNOTS
 
 LARGEST_MASS = 1200.0
-"""In GeV; steps are even in sqrt(m): 5 GeV at the W, half the resolution, or lines between knots would cut its peak."""
+"""In GeV; steps are even in sqrt(m): 8 GeV at the W."""
 
 # Distances up to 5.9, balance up to 900 GeV.
 _PER_ROOT_MASS = np.float32((MASS_KNOTS - 1) / math.sqrt(LARGEST_MASS))

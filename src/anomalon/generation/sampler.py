@@ -50,6 +50,7 @@ class Layers(NamedTuple):
     pair_phi: Any
     pair_missing: Any
     triple: Any
+    gate: Any
 
 
 class World(NamedTuple):
@@ -91,6 +92,7 @@ class Space(NamedTuple):
     logits: Any
     strength: Any
     strength_triple: Any
+    gate: Any
     balance: Any
     element: Any
     partner_row: Any
@@ -118,6 +120,7 @@ def space_for(layers: Layers, n_slots: int, n_events: int) -> Space:
         sums=floats(n_events, element), inputs=floats(rows, trunk[0]), one=floats(rows, trunk[1]),
         two=floats(rows, trunk[1]), heads=floats(rows, shared), hidden=floats(rows, head), logits=floats(rows, BINS),
         strength=floats(rows, channels), strength_triple=floats(rows, len(layers.triple)),
+        gate=(floats(len(layers.gate[1])), floats(channels)),
         balance=floats(rows, 4 * BALANCE_KNOTS),
         element=(floats(rows, layers.element[0].shape[0]), floats(rows, element), floats(rows, element)),
         partner_row=floats(rows, partners), objects=floats(n_events, n_slots + 1, COLUMNS),
