@@ -151,13 +151,13 @@ def _fill(network: Any, file: Path) -> None:
         tensors = load_file(file)
     except (SafetensorError, OSError) as error:
         raise ModelFileError(f"{file}: cannot be read as safetensors ({' '.join(str(error).split())})") from None
-    for what, n_dims in (("weight", 4), ("bias", 1)):
+    for what, plural, n_dims in (("weight", "weights", 4), ("bias", "biases", 1)):
         found = [tensors[name] for name in sorted(tensors, key=_natural) if tensors[name].ndim == n_dims]
         wanted = [tuple(getattr(layer, what).shape) for layer in network.filters]
         shapes = [tuple(tensor.shape) for tensor in found]
         if shapes[: len(wanted)] != wanted:
             raise ModelFileError(
-                f"{file}: its tensors of {n_dims} dimensions have the shapes {_few(shapes)}, the {what}s of this "
+                f"{file}: its tensors of {n_dims} dimensions have the shapes {_few(shapes)}, the {plural} of this "
                 f"network {_few(wanted)}; set widths and depths to those of the file"
             )
         state = {f"layers.{i}.{what}": tensor for i, tensor in enumerate(found[: len(wanted)])}
