@@ -2,8 +2,8 @@
 
     .venv/bin/python scripts/publish_benchmark.py runs/benchmark-trilepton docs/benchmark.md --name trilepton
 
-Text between ``<!-- table: trilepton/TABLE -->`` and ``<!-- end -->`` is replaced by that table, where TABLE is the name of
-a file in the benchmark's folder ``tables``; nothing else is touched.
+Text between ``<!-- table: trilepton/TABLE -->`` and ``<!-- end -->`` is replaced by the table of that name in the
+benchmark's folder ``tables``; nothing else is touched.
 """
 
 from __future__ import annotations
