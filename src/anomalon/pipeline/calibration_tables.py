@@ -30,6 +30,13 @@ class Judged(Settings):
     closures: dict[str, Closure]
     left: tuple[Difference, ...]
 
+    def worst_other(self, objects: str) -> tuple[str, float] | None:
+        """The variable beside the pT of these objects that ends farthest from the twins, in units of the floor."""
+        others = {
+            n: c.after / c.floor for n, c in self.closures.items() if c.floor > 0 and not n.startswith(_own(objects))
+        }
+        return max(others.items(), key=lambda item: item[1], default=None)
+
 
 class CalibrationResult(Settings):
     """One method.
@@ -85,7 +92,10 @@ def as_markdown(found: Comparison) -> str:
         "",
         " ".join([power, *floor]),
         "",
-        *_table(("method", "process", "closed", "ceiling", "by region", "AUC", "untreated", "s", "left"), _rows(found)),
+        *_table(
+            ("method", "process", "closed", "ceiling", "by region", "farthest other", "AUC", "untreated", "s", "left"),
+            _rows(found),
+        ),
         "",
         *(line for one in found.calibrations for line in learned(one)),
     ]
@@ -117,6 +127,11 @@ def _regions(step: dict[str, Any]) -> Iterator[str]:
         yield f"efficiency {region['efficiency']:.3f} ± {region['error']:.3f} at {region['low']:g} ≤ |eta|{high}"
 
 
+def _own(objects: str) -> tuple[str, str]:
+    """How the names of what was moved begin: the pT of the objects, all and by region, and both regions together."""
+    return f"{objects}.pt", "pt by region"
+
+
 def _rows(found: Comparison) -> Iterator[Sequence[str]]:
     objects = found.freedom.objects
     for one in found.calibrations:
@@ -124,8 +139,10 @@ def _rows(found: Comparison) -> Iterator[Sequence[str]]:
             pt, regions = judged.closures.get(f"{objects}.pt"), judged.closures.get("pt by region")
             left = [f"{d.variable} {d.significance:.0f}" for d in judged.left[:_LEFT] if d.significance > 4]
             closed = ("-", "-") if pt is None else (_share(pt.closed), _share(pt.ceiling))
+            worst = judged.worst_other(objects)
             yield (
-                one.label, name, *closed, "-" if regions is None else _share(regions.closed), _test(judged.test),
+                one.label, name, *closed, "-" if regions is None else _share(regions.closed),
+                "-" if worst is None else f"{worst[0]}, {worst[1]:.1f} x floor", _test(judged.test),
                 f"{judged.untreated.auc:.3f}", f"{one.seconds:.0f}", ", ".join(left) or "nothing",
             )  # fmt: skip
 

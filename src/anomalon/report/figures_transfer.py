@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import NullLocator
 
 from anomalon.report.style import INK, MUTED, drawing, new_panels
 
@@ -18,6 +18,8 @@ Values = npt.NDArray[np.float64]
 UNBIASED, BIASED, GENERATED, CALIBRATED = "#b9c0c9", INK, "#bd1f01", "#3f90da"
 _STARTS = (("content", "#bd1f01", "o"), ("noise", "#832db6", "s"), ("style", "#e76300", "^"))
 _LINES = ("-", "--", ":", "-.")
+_ENTRY = 3.4
+"""Inches of an entry of a legend."""
 _LEVELS = (INK, "#3f90da", MUTED)
 _QUANTITIES = {"pt": ("p_T", "GeV"), "eta": (r"\eta", ""), "phi": (r"\phi", "rad")}
 _OBJECTS = {"l1": r"\ell_1", "l2": r"\ell_2", "b1": "b_1", "b2": "b_2"}
@@ -82,14 +84,20 @@ def cells_figure(points: Sequence[Point], levels: Mapping[str, tuple[float | Non
         grid[0][0].set_ylabel("Two-sample AUC")
         if known:
             grid[1][0].set_ylabel("Closed fraction of $p_T(b)$")
-        handles, labels = grid[0][0].get_legend_handles_labels()
-        width, height = figure.get_size_inches()
-        rows = -(-len(labels) // 3)
-        figure.set_figheight(height + 0.3 * rows)
-        share = height / (height + 0.3 * rows)
-        figure.subplots_adjust(bottom=figure.subplotpars.bottom * share, top=figure.subplotpars.top * share)
-        figure.legend(handles, labels, loc="upper left", ncols=3, bbox_to_anchor=(0.9 / width, 1.0))
+        _legend_above(figure, grid[0][0])
         return figure
+
+
+def _legend_above(figure: Figure, axes: Axes) -> None:
+    """The legend over the whole figure, which grows; panels keep their size in inches."""
+    handles, labels = axes.get_legend_handles_labels()
+    width, height = figure.get_size_inches()
+    columns = max(int(width / _ENTRY), 1)
+    extra = 0.3 * -(-len(labels) // columns)
+    margins, share = figure.subplotpars, height / (height + extra)
+    figure.set_figheight(height + extra)
+    figure.subplots_adjust(bottom=margins.bottom * share, top=margins.top * share)
+    figure.legend(handles, labels, loc="upper left", ncols=columns, bbox_to_anchor=(0.0, 1.0))
 
 
 def _draw_cells(axes: Axes, points: Sequence[Point], levels: Mapping[str, float], what: str) -> None:
@@ -105,7 +113,9 @@ def _draw_cells(axes: Axes, points: Sequence[Point], levels: Mapping[str, float]
         axes.axhline(level, color=colour, lw=2.0, ls=(0, (6, 2)) if name == "untreated" else "-", label=name, zorder=1)
     if what == "auc":
         axes.set_ylim(0.45, 1.02)
-    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    shares = sorted({100 * point.style for point in points})
+    axes.set_xticks(shares, minor=False)
+    axes.xaxis.set_minor_locator(NullLocator())
 
 
 def variables_figure(samples: Mapping[str, Values], names: Sequence[str], *, columns: int = 6) -> Figure:
