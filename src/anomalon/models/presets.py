@@ -128,8 +128,8 @@ ONE_SIDED: dict[str, dict[str, Any]] = {
     "joint-survival": {
         "kind": "upper-tails",
         "combine": "joint",
-        "preprocessing": {"mode": "raw", "inputs": list(HARD)},
-        "elsewhere": {"leptons": _HARD_OF_LEPTONS},
+        "preprocessing": {"mode": "raw", "inputs": ["MET_pt", "mT_W", "LT", "Z_pt"]},
+        "elsewhere": {"leptons": ("MET_pt", "mT_l1", "LT", "pT_ll")},
     },
 }
 

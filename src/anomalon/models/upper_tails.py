@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-import numpy.typing as npt
 from numba import njit
 from pydantic import Field
 from safetensors.numpy import load_file, save_file
@@ -40,7 +39,8 @@ class UpperTailsSettings(ModelSettings):
     Attributes:
         combine: ``fisher``, ``brown``, ``decorrelated`` or ``joint``, see above.
         width: of ``joint``, in units of u.
-        events: number of background events that ``joint`` compares with.
+        events: number of background events that ``joint`` compares with: half of them the most extreme ones, the others
+            drawn from the rest.
     """
 
     combine: Literal["fisher", "brown", "decorrelated", "joint"] = "joint"
@@ -60,7 +60,7 @@ class UpperTails(Scorer):
         self.tails = [Calibration.of(column, weights) for column in values.T]
         u = self._levels(values)
         self.covariance = np.atleast_2d(np.cov(u.T, aweights=np.abs(weights)))
-        self.background = u[resample(weights, self.settings.seed)][:: -(-len(u) // self.settings.events)]
+        self.background, self.shares = _thinned(u, np.abs(weights), self.settings)
 
     def _levels(self, x: Inputs) -> Floats:
         """-log p of every input, (event, input)."""
@@ -70,7 +70,7 @@ class UpperTails(Scorer):
         u = self._levels(x)
         match self.settings.combine:
             case "joint":
-                return np.asarray(_joint(u, self.background, self.settings.width))
+                return np.asarray(_joint(u, self.background, self.shares, self.settings.width))
             case "decorrelated":
                 return np.asarray((self._weights * u).sum(axis=1))
             case "brown":
@@ -95,21 +95,37 @@ class UpperTails(Scorer):
         return u * self._weights if self.settings.combine == "decorrelated" else u
 
     def _save(self, folder: Path) -> dict[str, Any]:
-        save_file({"background": self.background, "covariance": self.covariance}, folder / ARRAYS)
+        arrays = {"background": self.background, "shares": self.shares, "covariance": self.covariance}
+        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, folder / ARRAYS)
         return {"tails": [tail.to_dict() for tail in self.tails]}
 
     def _load(self, folder: Path, state: dict[str, Any]) -> None:
         self.tails = [Calibration.parse(tail) for tail in state["tails"]]
         arrays = load_file(folder / ARRAYS)
-        self.background, self.covariance = arrays["background"], arrays["covariance"]
+        self.background, self.shares, self.covariance = (arrays[n] for n in ("background", "shares", "covariance"))
         if self.background.shape[1:] != (len(self.tails),):
             raise ModelFileError(
                 f"{folder / ARRAYS}: {self.background.shape} do not belong to {len(self.tails)} inputs"
             )
 
 
+def _thinned(u: Floats, weights: Floats, settings: UpperTailsSettings) -> tuple[Floats, Floats]:
+    """Background to compare with (event, input), and what share of the whole each stands for.
+
+    What decides on the score of an extreme event are the few others like it: all of those are kept.
+    """
+    present = np.flatnonzero(weights > 0)
+    ascending = present[np.argsort(u[present].sum(axis=1), kind="stable")]
+    half = settings.events // 2
+    bulk, top = ascending[:-half], ascending[-half:]
+    drawn = bulk[resample(weights[bulk], settings.seed)][:: max(-(-len(bulk) // half), 1)] if len(bulk) else bulk
+    shares = np.r_[np.full(len(drawn), weights[bulk].sum() / max(len(drawn), 1)), weights[top]]
+    return u[np.r_[drawn, top]], shares / shares.sum()
+
+
 @njit(cache=True, nogil=True)
-def _joint(u: npt.NDArray[np.float64], background: npt.NDArray[np.float64], width: float) -> Floats:
+def _joint(u: Floats, background: Floats, shares: Floats, width: float) -> Floats:
+    """-log of the sum over the background of share times kernel, without underflow."""
     scores = np.empty(len(u))
     for event in range(len(u)):
         largest, total = -np.inf, 0.0
@@ -118,9 +134,9 @@ def _joint(u: npt.NDArray[np.float64], background: npt.NDArray[np.float64], widt
             for k in range(u.shape[1]):
                 exponent -= max(0.0, u[event, k] - background[other, k]) / width
             if exponent > largest:
-                total = total * np.exp(largest - exponent) + 1.0
+                total = total * np.exp(largest - exponent) + shares[other]
                 largest = exponent
             else:
-                total += np.exp(exponent - largest)
-        scores[event] = -largest - np.log(total / len(background))
+                total += shares[other] * np.exp(exponent - largest)
+        scores[event] = -largest - np.log(total)
     return scores
