@@ -13,6 +13,9 @@ from anomalon.cli._tables import console, print_json, print_table
 if TYPE_CHECKING:
     from anomalon.search.classification import Classification
 
+_LEFT_OUT = ("inputs", "KS p (b, s)", "s")
+"""Columns that a terminal has no room for: the page has them."""
+
 
 def classify(
     config: Annotated[Path, typer.Argument(help="YAML: samples or a toy, features, classifiers.", show_default=False)],
@@ -53,7 +56,8 @@ def classify(
 def _say(found: Classification, output: Path) -> None:
     from anomalon.search.classification import header, introduction, rows
 
-    print_table(found.title, header(found), rows(found))
+    kept = [i for i, name in enumerate(header(found)) if name not in _LEFT_OUT]
+    print_table(found.title, [header(found)[i] for i in kept], [[row[i] for i in kept] for row in rows(found)])
     for line in introduction(found):
         console().print(line, markup=False, highlight=False)
     console().print(f"tables, figures and models in {output}", markup=False, highlight=False)

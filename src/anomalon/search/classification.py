@@ -187,12 +187,12 @@ class Classification(Settings):
 
 def header(found: Classification) -> tuple[str, ...]:
     """Columns of the table; those that would be empty are left out."""
-    optimum = () if found.optimum is None else ("below the optimum",)
-    expected = () if found.expected is None else ("expected Z",)
-    left = f"background left at {100 * found.signal_efficiency:g} % signal"
+    optimum = () if found.optimum is None else ("below optimum",)
+    expected = () if found.expected is None else ("Z",)
+    left = f"left at {100 * found.signal_efficiency:g} % signal"
     return (
-        "classifier", "inputs", "AUC", "accuracy, best cut", "accuracy, fixed cut", *optimum, left,
-        f"{found.baseline} leaves, times", *expected, "train - test AUC", "KS p (b, s)", "s",
+        "classifier", "inputs", "AUC", "best accuracy", "at fixed cut", *optimum, left, f"{found.baseline} leaves x",
+        *expected, "overfit AUC", "KS p (b, s)", "s",
     )  # fmt: skip
 
 
