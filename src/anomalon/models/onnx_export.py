@@ -19,7 +19,7 @@ from anomalon import __version__
 from anomalon.errors import MissingExtraError, ModelFileError
 from anomalon.features.contract import Features
 from anomalon.models.detector import Detector
-from anomalon.models.onnx_graph import graph_of
+from anomalon.models.onnx_graph import DetectorGraph, graph_of
 from anomalon.preprocessing import Preprocessing
 
 Floats = npt.NDArray[np.float64]
@@ -99,9 +99,9 @@ def _load() -> tuple[Any, Any]:
     return onnx, onnxruntime
 
 
-def _traced(graph: torch.nn.Module) -> Any:
+def _traced(graph: DetectorGraph) -> Any:
     """The graph as an ONNX model of any number of events; the exporter's chatter is left out."""
-    example = torch.zeros((3, len(graph.prepare.centre)))  # type: ignore[arg-type]
+    example = torch.zeros((3, len(graph.prepare.centre)))
     batch = torch.export.Dim("event", min=1)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):

@@ -52,6 +52,11 @@ class PreprocessingGraph(nn.Module):
         preprocessing: fitted, with a number for missing values.
     """
 
+    logged: Tensor
+    unsigned: Tensor
+    centre: Tensor
+    scale: Tensor
+
     def __init__(self, preprocessing: Preprocessing) -> None:
         super().__init__()
         fitted, settings = preprocessing.to_dict()["fitted"], preprocessing.settings
@@ -80,7 +85,8 @@ class ReconstructionGraph(nn.Module):
 
     def __init__(self, scorer: ReconstructingScorer) -> None:
         super().__init__()
-        self.network, self.error = scorer.network, ERRORS[scorer.error]
+        self.network: Any = scorer.network
+        self.error = ERRORS[scorer.error]
         self.divide = scorer.n_inputs
         self.logarithm = scorer.settings.scale == "log10-sum"
 
@@ -112,7 +118,8 @@ class VAEGraph(ReconstructionGraph):
         """Scores (event,) before their logarithm."""
         if self.which == "reconstruction":
             return super().sums(x)
-        mean, log_variance = (part.double() for part in self.network.posterior(x))
+        parts: tuple[Tensor, Tensor] = self.network.posterior(x)
+        mean, log_variance = (part.double() for part in parts)
         if self.which == "radius":
             return mean.square().sum(dim=1)
         divergence = kl_divergence(mean, log_variance)
@@ -126,10 +133,16 @@ class EnergyGraph(nn.Module):
         detector: with a scorer that reconstructs.
     """
 
+    logged: Tensor
+    centre: Tensor
+    scale: Tensor
+    spread: Tensor
+    highest: Tensor
+
     def __init__(self, detector: Detector) -> None:
         super().__init__()
         scorer: Any = detector.scorer
-        self.network = scorer.network
+        self.network: Any = scorer.network
         names, largest = detector.preprocessing.names, _largest_logarithm(detector.preprocessing)
         fitted = detector.preprocessing.to_dict()["fitted"]
         for name in ("centre", "scale", "spread", "highest"):
@@ -155,14 +168,17 @@ class SpheresGraph(nn.Module):
         scorer: the ensemble.
     """
 
+    usual: Tensor
+
     def __init__(self, scorer: Any) -> None:
         super().__init__()
-        self.network = scorer.network
+        self.network: Any = scorer.network
         self.register_buffer("usual", torch.tensor(np.asarray(scorer.usual), dtype=torch.float64))
 
     def forward(self, x: Tensor) -> Tensor:
         """Scores (event,) of inputs (event, input)."""
-        return (self.network.distances(x).double() / self.usual).mean(dim=1)
+        distances: Tensor = self.network.distances(x)
+        return (distances.double() / self.usual).mean(dim=1)
 
 
 class VariableGraph(nn.Module):

@@ -267,8 +267,8 @@ class _Maker:
     def _auc(self, values: Floats, background: Mask, signal: Mask) -> Floats:
         """AUC and its replicas, shape (1 + replica,)."""
         weight = self.ready.parts.table.weight
-        pairs = ((values[where], weight[where]) for where in (background, signal))
-        return replicated(*pairs, self.settings)[:, 0]
+        b, s = ((values[where], weight[where]) for where in (background, signal))
+        return replicated(b, s, self.settings)[:, 0]
 
     def _scored(self) -> _Scored:
         parts, task, names = self.ready.parts, self.task, self.ready.signals

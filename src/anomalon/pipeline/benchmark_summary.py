@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -94,7 +95,7 @@ def _figures(group: Sequence[Seen], found: Sequence[CellFigures], signal: str, m
     return tuple(figures)
 
 
-def _over_seeds(drawn: Floats, met: Floats | None) -> dict[str, Estimate | float | Difference | None]:
+def _over_seeds(drawn: Floats, met: Floats | None) -> dict[str, Any]:
     """Mean, deviation over the seeds and difference to MET, of one figure with its replicas (seed, 1 + replica)."""
     mean = drawn.mean(axis=0)
     low, high = np.nanquantile(mean[1:], TAILS)

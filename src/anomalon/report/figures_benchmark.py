@@ -106,7 +106,7 @@ def improvement_figure(results: BenchmarkResults, standings: Sequence[Standing])
             colour = "#3f90da" if standing.kind == "detector" else MUTED
             axes.plot([min(own), max(own)], [y, y], color=colour, lw=1.6, zorder=2)
             axes.plot(own, [y] * len(own), "o", color=colour, ms=4, alpha=0.7, ls="none", zorder=3)
-            axes.plot(standing.median, y, "D", color=INK, ms=6, ls="none", zorder=4)
+            axes.plot(standing.median or 0.0, y, "D", color=INK, ms=6, ls="none", zorder=4)
         axes.plot([], [], "D", color=INK, ms=6, ls="none", label="Median over the signals")
         axes.axvline(1.0, color=MUTED, lw=1, ls=":")
         axes.set_yticks(range(len(names)), names)

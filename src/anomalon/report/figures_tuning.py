@@ -80,8 +80,9 @@ def _panel(axes: Axes, key: str, varied: Varied, trials: Sequence[TrialRecord], 
 
     known = [t for t in trials if key in t.settings]
     colours = np.linspace(0.35, 1.0, max(len(known), 1))
-    axes.scatter([place(t) for t in known], [t.value or 0.0 for t in known], c=colours[: len(known)], cmap="Blues", vmin=0,
-                 vmax=1, s=22, zorder=2)  # fmt: skip
+    xy = [(place(t), t.value or 0.0) for t in known]
+    x, y = np.reshape(xy, (-1, 2)).T
+    axes.scatter(x, y, c=colours[: len(known)], cmap="Blues", vmin=0, vmax=1, s=22, zorder=2)
     if best is not None and key in best.settings:
         axes.plot(place(best), best.value or 0.0, "D", ms=8, mfc="none", mec=DETECTOR_COLOURS[2], mew=1.8, zorder=3)
     if named:
