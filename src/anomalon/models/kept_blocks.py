@@ -15,6 +15,9 @@ from anomalon.streaming import Blocks
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
+SMALL = 50_000_000
+"""Numbers in all rows up to which they are kept once they were computed: several learners may walk through them."""
+
 
 class KeptBlocks:
     """Some rows and columns of blocks, as blocks.
@@ -29,6 +32,7 @@ class KeptBlocks:
         self.blocks, self.kept = blocks, list(kept)
         self.names = blocks.names if names is None else tuple(names)
         self.weights: Floats = blocks.weights[self._rows]
+        self._seen: dict[int, Features] = {}
 
     @classmethod
     def of(cls, blocks: Blocks) -> KeptBlocks:
@@ -52,9 +56,14 @@ class KeptBlocks:
 
     def block(self, number: int) -> tuple[Features, Floats]:
         """Features and weights of one block."""
-        features, weights = self.blocks.block(number)
-        mask = self.kept[number]
-        return features.select(self.names)[mask], weights[mask]
+        start = sum(self.sizes[:number])
+        weights = self.weights[start : start + self.sizes[number]]
+        if number in self._seen:
+            return self._seen[number], weights
+        features = self.blocks.block(number)[0].select(self.names)[self.kept[number]]
+        if len(self.weights) * len(self.names) <= SMALL:
+            self._seen[number] = features
+        return features, weights
 
     def events_of(self, number: int, fields: Collection[str]) -> Events:
         """The events of one block, with some fields at least.
@@ -92,10 +101,6 @@ class KeptBlocks:
         >>> [part.sizes for part in KeptBlocks.of(FeatureBlocks(features)).fold(0, 3)]
         [(3,), (2,)]
         """
-        inside, start = [], 0
-        for mask in self.kept:
-            place = start + np.cumsum(mask) - 1
-            inside.append(mask & (place % folds == number))
-            start += int(mask.sum())
-        outside = [mask & ~own for mask, own in zip(self.kept, inside, strict=True)]
-        return KeptBlocks(self.blocks, outside, self.names), KeptBlocks(self.blocks, inside, self.names)
+        mine = np.arange(len(self.weights)) % folds == number
+        inside = np.split(mine, np.cumsum(self.sizes)[:-1])
+        return KeptBlocks(self, [~mask for mask in inside]), KeptBlocks(self, inside)
