@@ -10,6 +10,7 @@ import pytest
 
 from anomalon import features
 from anomalon.events import Events
+from anomalon.features.labels import label
 from anomalon.features.top_pairs import NAMES, SENAS2018
 from anomalon.kinematics import stransverse_mass, wrap_phi
 from tests.random_events import random_rows
@@ -104,3 +105,10 @@ def test_leptons_against_the_missing_momentum_share_it() -> None:
     rows = [{**row, "met": {"pt": met, "phi": math.pi}} for met in (50.0, 100.0)]
     found = features.get("top-pairs").transform(Events.from_dicts(rows)).column("mT2_ll")
     np.testing.assert_allclose(found, [math.sqrt(2 * 50 * met) for met in (50.0, 100.0)], rtol=1e-3)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_column_has_a_symbol_and_words(name: str) -> None:
+    found = label(name)
+    assert name in ("nJet", "nBJet") or "$" in found.symbol
+    assert found.words != name

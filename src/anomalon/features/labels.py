@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from string import ascii_lowercase, digits
 from typing import Literal
@@ -97,6 +98,31 @@ _CELLS: dict[str, tuple[str, str, Kind]] = {
 }
 """Cells of the rapidity-mass matrix: symbol, words, and the axis, which is logarithmic for long tails."""
 _CHANNEL = re.compile(r"(?:(?P<x>[ABCD])_(?P<what>Zmass|Dr_Z|Sum_mass)|channel_(?P<flag>[ABCD]))")
+_SYSTEMS = {
+    "l1": (r"\ell_1", "leading lepton"), "l2": (r"\ell_2", "second lepton"), "ll": (r"\ell\ell", "lepton pair"),
+    "b1": ("b_1", "leading b jet"), "b2": ("b_2", "second b jet"), "bb": ("bb", "pair of b jets"),
+    "llbb": (r"\ell\ell bb", "leptons and b jets"), "lblb": (r"\ell b, \ell b", "pairs of lepton and b jet"),
+    "recoil": ("recoil", "recoil"),
+}  # fmt: skip
+"""Systems of objects in top pairs: symbol and words."""
+_SYSTEM = "|".join(_SYSTEMS)
+_TOP_PAIR = re.compile(
+    rf"(?P<mass>m|pT|mT|mT2)_(?P<of>{_SYSTEM})|dphi_(?P<to_met>{_SYSTEM})_MET|MET_along_(?P<along>{_SYSTEM})"
+    r"|MET_sqrt(?P<root>HT|LT|ST)|(?P<angle>dphi|deta|dR)_bb|(?P<object>lep|bjet)(?P<rank>[12])_(?P<what>pt|abs_eta|mass)"
+)
+_TOP_PAIR_KNOWN = {
+    "HT_bb": Label("$H_T(bb)$", "GeV", "sum of the pT of the two b jets", "energy"),
+    "deta_ll": Label(r"$|\Delta\eta(\ell_1, \ell_2)|$", "", "difference in eta of the two leading leptons", "angle"),
+    "cos_ll": Label(r"$|\cos\theta^*_{\ell\ell}|$", "", "helicity cosine of the two leading leptons"),
+    "m_lb_minimax": Label(r"$m_{\ell b}^{minimax}$", "GeV", "larger lepton b mass of the better pairing", "energy"),
+    "m_lb_min": Label(r"$m_{\ell b}^{min}$", "GeV", "smallest mass of lepton and b jet", "energy"),
+    "m_lb_max": Label(r"$m_{\ell b}^{max}$", "GeV", "largest mass of lepton and b jet", "energy"),
+    "dR_lb_min": Label(r"$\Delta R_{\ell b}^{min}$", "", "smallest ΔR of lepton and b jet", "angle"),
+    "mT_l_min": Label(r"$m_T^{min}(\ell)$", "GeV", "smaller transverse mass of lepton and missing momentum", "energy"),
+    "recoil_pt": Label("$p_T(recoil)$", "GeV", "pT of the recoil", "energy"),
+    "pT_llMET": Label(r"$p_T(\ell\ell + p_T^{miss})$", "GeV", "pT of leptons and missing momentum", "energy"),
+    "pT_bbMET": Label("$p_T(bb + p_T^{miss})$", "GeV", "pT of b jets and missing momentum", "energy"),
+}
 
 
 def label(name: str) -> Label:
@@ -107,17 +133,13 @@ def label(name: str) -> Label:
     >>> label("m(jet1,electron2)_GeV").axis
     '$m(j_{1}, e_{2})$ [GeV]'
     """
-    if name in KNOWN:
-        return KNOWN[name]
-    if (match := _LEPTONS.fullmatch(name)) is not None:
-        return _lepton_label(match)
-    if (match := _CELL.fullmatch(name)) is not None:
-        return _cell_label(match)
-    match = _CHANNEL.fullmatch(name)
-    if match is None:
-        return Label(name.replace("$", r"\$"), "", name)
-    tex, plain = FLAVOURS[match["x"] or match["flag"]]
-    return _channel_label(match["what"], tex, plain)
+    known = KNOWN.get(name) or _TOP_PAIR_KNOWN.get(name)
+    if known is not None:
+        return known
+    for pattern, made in _PATTERNS:
+        if (match := pattern.fullmatch(name)) is not None:
+            return made(match)
+    return Label(name.replace("$", r"\$"), "", name)
 
 
 def _lepton_label(match: re.Match[str]) -> Label:
@@ -143,7 +165,8 @@ def _cell_label(match: re.Match[str]) -> Label:
     return Label(f"${symbol}$", "GeV" if match["gev"] else "√s" if is_energy else "", words, kind)
 
 
-def _channel_label(what: str | None, tex: str, plain: str) -> Label:
+def _channel_label(match: re.Match[str]) -> Label:
+    what, (tex, plain) = match["what"], FLAVOURS[match["x"] or match["flag"]]
     if what is None:
         return Label(f"Channel ${tex}$", "", f"channel {plain}", "flag")
     if what == "Zmass":
@@ -151,3 +174,40 @@ def _channel_label(what: str | None, tex: str, plain: str) -> Label:
     if what == "Dr_Z":
         return Label(rf"$\Delta R_Z({tex})$", "", f"ΔR of the Z candidate's leptons, {plain}", "angle")
     return Label(rf"$m_{{3\ell}}({tex})$", "GeV", f"mass of the three leptons, {plain}", "energy")
+
+
+def _top_pair_label(match: re.Match[str]) -> Label:
+    """Of a column of the features of top pairs."""
+    if match["root"]:
+        words = f"missing momentum over the root of {match['root']}"
+        return Label(rf"$p_T^{{miss}}/\sqrt{{{match['root'][0]}_T}}$", "√GeV", words, "energy")
+    if match["angle"]:
+        symbols = {"dphi": r"|\Delta\phi(b_1, b_2)|", "deta": r"|\Delta\eta(b_1, b_2)|", "dR": r"\Delta R(b_1, b_2)"}
+        unit = "rad" if match["angle"] == "dphi" else ""
+        return Label(f"${symbols[match['angle']]}$", unit, f"{match['angle']} of the b jets", "angle")
+    if match["object"]:
+        return _top_pair_object(match)
+    symbol, words = _SYSTEMS[match["of"] or match["to_met"] or match["along"]]
+    if match["to_met"]:
+        return Label(
+            rf"$|\Delta\phi({symbol}, p_T^{{miss}})|$", "rad", f"angle of {words} and missing momentum", "angle"
+        )
+    if match["along"]:
+        return Label(rf"$p_T^{{miss}}$ along ${symbol}$", "GeV", f"missing momentum along the {words}")
+    names = {"m": ("m", "mass"), "pT": ("p_T", "pT"), "mT": ("m_T", "transverse mass"), "mT2": ("m_{T2}", "m_T2")}
+    tex, what = names[match["mass"]]
+    return Label(f"${tex}({symbol})$", "GeV", f"{what} of the {words}", "energy")
+
+
+def _top_pair_object(match: re.Match[str]) -> Label:
+    symbol, words = _SYSTEMS[match["object"][0] + match["rank"]]
+    if match["what"] == "abs_eta":
+        return Label(rf"$|\eta({symbol})|$", "", f"pseudorapidity of the {words}, absolute", "angle")
+    tex, what = ("p_T", "pT") if match["what"] == "pt" else ("m", "mass")
+    return Label(f"${tex}({symbol})$", "GeV", f"{what} of the {words}", "energy")
+
+
+_PATTERNS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], Label]], ...] = (
+    (_LEPTONS, _lepton_label), (_CELL, _cell_label), (_CHANNEL, _channel_label), (_TOP_PAIR, _top_pair_label),
+)  # fmt: skip
+"""Who knows names of which form, in order."""
