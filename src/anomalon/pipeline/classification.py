@@ -17,6 +17,7 @@ import yaml
 
 import anomalon
 from anomalon.errors import RunError
+from anomalon.features import Features
 from anomalon.models.folds import FoldedDiscriminator
 from anomalon.pipeline.cache import StageCache, digest
 from anomalon.pipeline.classification_configuration import ClassificationConfig
@@ -134,7 +135,7 @@ def plane_of(classes: Classes, made: Sequence[Row]) -> Plane | None:
     features = classes.learned.features
     axes = [np.linspace(column.min() - 1.0, column.max() + 1.0, _PIXELS) for column in features.values.T]
     grid = np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, 2).astype(np.float32)
-    points = type(features)(grid, np.ones(grid.shape, dtype=np.bool_), features.names)
+    points = Features(grid, np.ones(grid.shape, dtype=np.bool_), features.names)
     fitted = {row.name: FoldedDiscriminator.load(row.model) for row in made if row.model is not None}
     shown = np.concatenate([np.flatnonzero(classes.learned.labels == k)[:_POINTS] for k in (0, 1)])
     return Plane(
