@@ -5,7 +5,7 @@ Both classes count the same, and a cut judges other events than those that it wa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -287,9 +287,3 @@ def _reliability(held: Scored, probability: Floats) -> tuple[tuple[float, ...], 
 
 def _brier(held: Scored, probability: Floats) -> float:
     return float(held.balanced @ (probability - held.labels) ** 2)
-
-
-def importance_order(losses: Sequence[tuple[str, Floats]]) -> list[tuple[str, float, float]]:
-    """Name, mean and standard deviation of losses, the largest first."""
-    found = [(name, float(values.mean()), float(values.std())) for name, values in losses]
-    return sorted(found, key=lambda item: -item[1])
