@@ -55,9 +55,20 @@ def results() -> BenchmarkResults:
     half = Estimate(value=0.5, low=0.45, high=0.55)
     left_out = LeftOut(channel="one", detector="flow", sample="zz", auc=half, met=half, difference=half, events=50)
     return BenchmarkResults(
-        anomalon_version="0", title="t", seeds=(1, 2, 3), replicas=20, background_uncertainty=0.2,
-        minimum_background=10, choose_on=(), judge_on=("stop",), channels=(), cells=(), rows=rows, standings=standings, left_out=(left_out,),
-    )  # fmt: skip
+        anomalon_version="0",
+        title="t",
+        seeds=(1, 2, 3),
+        replicas=20,
+        background_uncertainty=0.2,
+        minimum_background=10,
+        choose_on=(),
+        judge_on=("stop",),
+        channels=(),
+        cells=(),
+        rows=rows,
+        standings=standings,
+        left_out=(left_out,),
+    )
 
 
 def test_every_table_has_every_form(results: BenchmarkResults) -> None:
