@@ -115,7 +115,7 @@ def roc_figure(found: Classification) -> Figure:
     colours = iter(DETECTOR_COLOURS * len(found.results))
     with drawing():
         figure, axes = new_axes(6.8, 4.8)
-        x = np.geomspace(_LOWEST_EFFICIENCY, 1, 200)
+        x = np.geomspace(_LOWEST_EFFICIENCY, 1, 400)
         axes.plot(x, x, color=MUTED, lw=1, ls=(0, (1, 2)), label="guessing")
         for one in found.results:
             cut = one.kind == "cut"
@@ -124,7 +124,9 @@ def roc_figure(found: Classification) -> Figure:
                 "lw": 1.4 if cut else 1.8,
                 "ls": "--" if cut else "-",
             }
-            axes.plot(one.roc.background_efficiency, one.roc.signal_efficiency, label=one.name, **style)
+            # Between two cuts straight in efficiencies, which a logarithmic axis would not draw from zero on.
+            y = np.interp(x, one.roc.background_efficiency, one.roc.signal_efficiency)
+            axes.plot(x, y, label=one.name, **style)
         axes.axhline(found.signal_efficiency, color=MUTED, lw=0.8, ls=":")
         axes.set_xscale("log")
         axes.set(xlim=(_LOWEST_EFFICIENCY, 1), ylim=(0, 1.03), xlabel=r"Background efficiency $\varepsilon_B$")
@@ -194,7 +196,7 @@ def importance_figure(one: ClassifierResult) -> Figure:
     with drawing():
         figure, axes = new_axes(5.4, max(1.6, 0.33 * len(shown)))
         names = [label(item.name).symbol for item in shown]
-        room_for_names(figure, ["m" * 12])
+        room_for_names(figure, ["m" * 19])
         axes.barh(
             range(len(shown)), [item.loss for item in shown], xerr=[item.spread for item in shown], color=_BACKGROUND
         )

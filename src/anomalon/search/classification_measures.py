@@ -34,6 +34,8 @@ Mask = npt.NDArray[np.bool_]
 
 BINS = 40
 RELIABILITY_BINS = 10
+RELIABILITY_EVENTS = 25
+"""Events of a bin below which its fraction of signal is not shown."""
 MINIMUM_BACKGROUND = 10.0
 """Effective background events that a cut must leave where it is chosen."""
 LEVELS = {0.68: (0.16, 0.84), 0.95: (0.025, 0.975)}
@@ -278,11 +280,12 @@ def _density(values: Floats, weights: Floats, edges: Floats) -> tuple[tuple[floa
 def _reliability(held: Scored, probability: Floats) -> tuple[tuple[float, ...], tuple[float, ...], float]:
     w = held.balanced
     place = np.minimum((probability * RELIABILITY_BINS).astype(np.int64), RELIABILITY_BINS - 1)
-    share = np.bincount(place, w)
+    share, number = np.bincount(place, w), np.bincount(place)
     used = share > 0
     predicted, observed = (np.bincount(place, w * x)[used] / share[used] for x in (probability, held.labels))
     error = float(share[used] @ np.abs(predicted - observed) / share.sum())
-    return tuple(predicted.tolist()), tuple(observed.tolist()), error
+    shown = number[used] >= RELIABILITY_EVENTS
+    return tuple(predicted[shown].tolist()), tuple(observed[shown].tolist()), error
 
 
 def _brier(held: Scored, probability: Floats) -> float:
