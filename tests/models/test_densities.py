@@ -20,6 +20,7 @@ from anomalon.models.neighbours import (
 )
 from anomalon.models.principal_components import PrincipalComponents, PrincipalComponentsSettings
 from anomalon.models.set_vae import SetVAE, SetVAESettings
+from anomalon.models.vae import VAE, VAESettings
 from anomalon.streaming import FeatureBlocks
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -218,3 +219,19 @@ def test_what_is_missing_is_not_read() -> None:
 def test_a_transformer_needs_a_width_for_its_heads() -> None:
     with pytest.raises(ConfigError, match="give a multiple of 4"):
         SetVAESettings.parse({"attention": 1, "width": 30})
+
+
+@pytest.mark.parametrize("kind", ["deep-svdd", "kl", "radius"])
+def test_integrated_gradients_add_up_to_the_change_of_the_score(kind: str) -> None:
+    training = {**QUICK, "epochs": 10}
+    settings = {"code": 1, "hidden": [16], "beta": 0.1, "score": kind, "training": training}
+    scorer = (
+        DeepSVDD(DeepSVDDSettings.parse({"dimensions": [2, 4], "hidden": [16], "training": training}))
+        if kind == "deep-svdd"
+        else VAE(VAESettings.parse(settings))
+    ).fit(normal(1000))
+    values = normal(50, seed=1)
+    explained = scorer.explain(values)
+    assert explained is not None
+    change = scorer.score(values) - scorer.score(np.zeros((1, 2)))
+    np.testing.assert_allclose(explained.sum(axis=1), change, rtol=0.05, atol=0.05)

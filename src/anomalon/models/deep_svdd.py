@@ -19,6 +19,7 @@ from anomalon.batches import Batches
 from anomalon.models.contract import Floats, Inputs, ModelSettings, Scorer
 from anomalon.models.storage import load_network, save_network
 from anomalon.networks.computing import in_blocks
+from anomalon.networks.gradients import integrated_gradients
 from anomalon.networks.svdd import Spheres
 from anomalon.training import TrainingRecord, TrainingRun, TrainingSettings, train
 
@@ -91,6 +92,11 @@ class DeepSVDD(Scorer):
 
     def _score(self, x: Inputs) -> Floats:
         return np.asarray((self._distances(x) / self.usual).mean(axis=1))
+
+    def _explain(self, x: Inputs) -> Floats:
+        """Integrated gradients of the score from the background's mean: they add up to its change from there."""
+        usual = torch.from_numpy(self.usual)
+        return integrated_gradients(lambda at: (self.network.distances(at) / usual).mean(dim=1), x)
 
     def _save(self, folder: Path) -> dict[str, Any]:
         save_network(self.network, folder / NETWORK)

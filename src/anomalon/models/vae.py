@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from anomalon.models.contract import Floats, Inputs, ModelSettings
 from anomalon.models.reconstruction import ReconstructingScorer, ReconstructionSettings, log10_sum
 from anomalon.networks.computing import in_blocks
+from anomalon.networks.gradients import integrated_gradients
 from anomalon.networks.vae import VariationalAutoencoder, kl_divergence, negative_elbo
 from anomalon.training import Loss
 
@@ -68,6 +69,10 @@ class VAE(ReconstructingScorer):
         sums = np.concatenate(in_blocks(self.network, self._latent_sums, x))
         return sums if self.settings.scale == "mean" else log10_sum(sums)
 
+    def _of_code(self, x: Tensor) -> Tensor:
+        mean, log_variance = self.network.posterior(x)
+        return mean.square().sum(dim=1) if self.settings.score == "radius" else kl_divergence(mean, log_variance)
+
     def _latent_sums(self, x: Tensor) -> Floats:
         """Scores of a block of events that look at the code, before their logarithm."""
         mean, log_variance = self.network.posterior(x)
@@ -79,7 +84,11 @@ class VAE(ReconstructingScorer):
         return divergence if self.settings.score == "kl" else 0.5 * self._sums(x) + self.settings.beta * divergence
 
     def _explain(self, x: Inputs) -> Floats | None:
-        """What each input adds to ``reconstruction`` or to the first term of ``elbo``; a code belongs to no input."""
+        """What each input adds to ``reconstruction`` or to the first term of ``elbo``.
+
+        A code belongs to no input: ``kl`` and ``radius`` have integrated gradients from zero, the background's mean
+        where inputs are standardised, of the score on the scale ``mean``.
+        """
         if self.settings.score in ("kl", "radius"):
-            return None
+            return integrated_gradients(self._of_code, x)
         return super()._explain(x) if self.settings.score == "reconstruction" else 0.5 * self._errors(x)
