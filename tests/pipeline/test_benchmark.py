@@ -18,7 +18,8 @@ from anomalon.errors import ConfigError, OutputExistsError, RunError
 from anomalon.events import Events, Sample
 from anomalon.pipeline import benchmark as module
 from anomalon.pipeline.benchmark import BenchmarkOptions, read_benchmark, run_benchmark
-from anomalon.pipeline.benchmark_cells import Bench, Task, make_cell, tasks
+from anomalon.pipeline.benchmark_cells import Task, make_cell, tasks
+from anomalon.pipeline.benchmark_channels import Bench
 from anomalon.pipeline.benchmark_configuration import BenchmarkConfig
 from anomalon.pipeline.benchmark_files import with_files
 from anomalon.pipeline.benchmark_summary import COMPARED

@@ -14,19 +14,8 @@ import torch
 
 import anomalon
 from anomalon.errors import RunError
-from anomalon.pipeline.benchmark_cells import (
-    MINIMUM_SIGNAL,
-    Bench,
-    Prepared,
-    Task,
-    bench_digest,
-    make_cell,
-    prepare,
-    prepared,
-    read_cell,
-    read_left_out,
-    tasks,
-)
+from anomalon.pipeline.benchmark_cells import Task, bench_digest, make_cell, read_cell, read_left_out, tasks
+from anomalon.pipeline.benchmark_channels import MINIMUM_SIGNAL, Bench, Prepared, prepare, prepared
 from anomalon.pipeline.benchmark_configuration import BenchmarkConfig
 from anomalon.pipeline.benchmark_summary import Seen, rows_of, standings_of, times_of
 from anomalon.pipeline.evaluate import signal_names

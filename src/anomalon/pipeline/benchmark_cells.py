@@ -10,7 +10,6 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +23,12 @@ from anomalon.metrics.records import EvaluationSettings
 from anomalon.metrics.replicated import background_left, replicated
 from anomalon.models.detector import DetectorSettings
 from anomalon.pipeline import fit
+from anomalon.pipeline.benchmark_channels import Bench, Prepared, prepared
 from anomalon.pipeline.benchmark_configuration import BenchmarkConfig
 from anomalon.pipeline.cache import StageCache, code_digest, digest
-from anomalon.pipeline.configuration import MET_COLUMN, SearchConfig
-from anomalon.pipeline.evaluate import signal_names
-from anomalon.pipeline.mixed import mixed_stage
 from anomalon.pipeline.parts import Parts
-from anomalon.pipeline.progress import Progress, Silent
+from anomalon.pipeline.progress import Silent
 from anomalon.pipeline.run_directory import write_json
-from anomalon.pipeline.samples import SelectedSample, select_samples
-from anomalon.pipeline.summaries import cutflow_of
-from anomalon.pipeline.table import Table, is_normalised
 from anomalon.search.benchmark_results import Cell, CellFigures, Kind, LeftOut, MetLikeness, Point
 from anomalon.search.challenge import Cuts, significance_improvement
 from anomalon.search.evaluation import (
@@ -45,17 +39,21 @@ from anomalon.search.evaluation import (
     single_variable_score,
 )
 from anomalon.search.results import Estimate
-from anomalon.store import Store
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
-CODE = ("metrics", "search/challenge", "search/significance", "search/evaluation", "pipeline/benchmark_cells")
+CODE = (
+    "metrics",
+    "search/challenge",
+    "search/significance",
+    "search/evaluation",
+    "pipeline/benchmark_cells",
+    "pipeline/benchmark_channels",
+)
 LOWEST = -np.finfo(np.float64).max
 """Score of an event without one: it passes no cut, and pairs of scores stay pairs."""
 TOP = 0.01
-MINIMUM_SIGNAL = 20
-"""Fewer training or test events of a signal than this say nothing."""
 _KINDS: dict[str, Kind] = {MET_ALONE: "baseline", BEST_VARIABLE: "oracle", SUPERVISED: "bound"}
 
 
@@ -74,92 +72,6 @@ class Task:
         return f"{self.channel}: {self.detector}, " + (
             f"without {self.without}" if self.without else f"seed {self.seed}"
         )
-
-
-@dataclass(frozen=True)
-class Bench:
-    """What every process needs: the configuration as text, and the folder of the cache; hashable.
-
-    >>> Bench("{}", Path("cache")) == Bench("{}", Path("cache"))
-    True
-    """
-
-    text: str
-    folder: Path
-
-    @classmethod
-    def of(cls, config: BenchmarkConfig, folder: Path) -> Bench:
-        """Write a configuration down."""
-        return cls(config.model_dump_json(), folder)
-
-    @property
-    def config(self) -> BenchmarkConfig:
-        """The configuration."""
-        return _read(self.text)
-
-
-@lru_cache(maxsize=4)
-def _read(text: str) -> BenchmarkConfig:
-    return BenchmarkConfig.parse(json.loads(text))
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A channel, ready for detectors.
-
-    Attributes:
-        key: what trainings depend on.
-        met: missing transverse momentum, shape (event,).
-        yields: weights (event,) of test events, scaled to the whole sample; others are 0.
-    """
-
-    search: SearchConfig
-    selected: tuple[SelectedSample, ...]
-    parts: Parts
-    key: dict[str, Any]
-    met: Floats
-    yields: Floats
-
-    @property
-    def background(self) -> Mask:
-        """Usable test background, shape (event,)."""
-        return self.parts.where("background", TEST)
-
-    @property
-    def normalised(self) -> bool:
-        """Whether weights of the background are expected events."""
-        return all(is_normalised(s.sample) for s in self.selected if s.config.role == "background")
-
-    @property
-    def signals(self) -> tuple[str, ...]:
-        """Signals with enough training and test events to say anything about."""
-        parts = self.parts
-        enough = ((n, min(int(parts.where("signal", k, n).sum()) for k in (TRAIN, TEST))) for n in signal_names(parts))
-        return tuple(name for name, least in enough if least >= MINIMUM_SIGNAL)
-
-    def normalised_signal(self, name: str) -> bool:
-        """Whether those of a signal are, too."""
-        return self.normalised and all(is_normalised(s.sample) for s in self.selected if s.config.name == name)
-
-
-def prepare(bench: Bench, channel: str, progress: Progress | None = None) -> Prepared:
-    """Simulate or read, select, split and mix the events of a channel, or take them from the cache."""
-    search, cache, listener = bench.config.searches[channel], StageCache(bench.folder), progress or Silent()
-    stages: dict[str, str] = {}
-    selected = select_samples(search, cache, listener, stages)
-    table = Table.concatenate([s.table for s in selected])
-    parts = Parts.of(
-        table, search, lambda places: Store(mixed_stage([s.events for s in selected], places, cache, listener))
-    )
-    fit.check_enough(parts, cutflow_of(selected))
-    met = single_variable_score(parts.table.features, MET_COLUMN, "high")
-    return Prepared(search, tuple(selected), parts, fit.training_key(search, stages), met, parts.test_weight())
-
-
-@lru_cache(maxsize=2)
-def prepared(bench: Bench, channel: str) -> Prepared:
-    """The same once per process."""
-    return prepare(bench, channel)
 
 
 def tasks(config: BenchmarkConfig) -> list[Task]:

@@ -14,7 +14,7 @@ import yaml
 
 import anomalon
 from anomalon.errors import AnomalonError, ConfigError, OutputExistsError, RunError, TrainingError
-from anomalon.pipeline.benchmark_cells import Bench, Prepared, prepare
+from anomalon.pipeline.benchmark_channels import Bench, Prepared, prepare
 from anomalon.pipeline.cache import StageCache
 from anomalon.pipeline.progress import Progress, Silent
 from anomalon.pipeline.run_directory import write_json

@@ -16,7 +16,7 @@ from anomalon.metrics.records import EvaluationSettings
 from anomalon.metrics.replicated import replicated
 from anomalon.models.detector import Detector, DetectorSettings
 from anomalon.pipeline import fit
-from anomalon.pipeline.benchmark_cells import Prepared
+from anomalon.pipeline.benchmark_channels import Prepared
 from anomalon.pipeline.cache import StageCache
 from anomalon.pipeline.progress import Progress
 from anomalon.pipeline.table import luminosity_for
