@@ -26,7 +26,7 @@ def test_top_pairs_obey_every_rule_and_look_like_top_pairs():
     made = load_generator(trained.folder("ttbar")).generate(N, seed=3)
     arrays = flatten(made.events)
     assert {sample.origin for sample in made.events.samples} == {"generated"}
-    assert made.rejected < 0.1
+    assert made.rejected < 0.3  # by the refinement, most of them
     counts = dict(zip(KINDS, arrays.counts.mean(axis=0), strict=True))
     assert 1.0 < counts["b"] < 2.0
     assert 0.2 < counts["e-"] + counts["e+"] + counts["m-"] + counts["m+"] < 0.8
