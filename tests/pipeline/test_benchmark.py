@@ -279,3 +279,15 @@ def test_real_files_take_the_place_of_the_simulation_in_the_same_configuration(
 def test_a_folder_without_any_real_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"no real file for any channel.*background_chan1"):
         with_files(BenchmarkConfig.load(EXAMPLES / "benchmark-darkmachines.yaml"), tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["exposed-to-pseudo-events", "exposed-and-joint"])
+def test_events_keep_what_a_detector_learns_from(stores: dict[str, Path], kind: str) -> None:
+    selection = {"kind": "objects", "lepton_pt_min": [20, 15]}
+    config = BenchmarkConfig.parse(
+        values_of(stores, detectors=[{"kind": kind}], channels={"only": {"selection": selection}})
+    )
+    search = config.searches["only"]
+    needed = search.detector_settings()[-1].scorer.requires
+    assert "electrons.charge" in needed - search.feature_set().requires
+    assert needed <= set(search.event_fields)

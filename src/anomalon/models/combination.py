@@ -61,6 +61,11 @@ class CombinationSettings(ModelSettings):
         return any(one.needs_events for one in self.detectors)
 
     @property
+    def requires(self) -> frozenset[str]:
+        """Dotted names of the event fields that a member reads while it learns."""
+        return frozenset().union(*(one.scorer.requires for one in self.detectors))
+
+    @property
     def columns(self) -> tuple[str, ...] | None:
         """Inputs of all members; None where one of them sees everything."""
         inputs = [one.preprocessing.inputs for one in self.detectors]

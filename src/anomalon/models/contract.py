@@ -40,6 +40,11 @@ class ModelSettings(Settings):
         return False
 
     @property
+    def requires(self) -> frozenset[str]:
+        """Dotted names of the event fields that the model reads while it learns."""
+        return frozenset()
+
+    @property
     def columns(self) -> tuple[str, ...] | None:
         """Names or patterns of the features that the model sees unless it is told; None: all of them."""
         return None

@@ -81,6 +81,11 @@ class OutlierExposureSettings(ModelSettings):
         return self.against != "uniform"
 
     @property
+    def requires(self) -> frozenset[str]:
+        """Dotted names of the event fields that outliers are made of."""
+        return self.maker.requires if self.needs_events else frozenset()
+
+    @property
     def maker(self) -> Maker:
         """What makes the outliers of events."""
         return self.pseudo_events if self.against == "pseudo-events" else self.exaggeration

@@ -226,7 +226,9 @@ class SearchConfig(Settings):
     @property
     def event_fields(self) -> tuple[str, ...]:
         """Dotted names of the event fields that the search needs."""
-        sets = [self.feature_set(), self.selection, *(d.feature_set() for d in self.detector_settings())]
+        detectors = self.detector_settings()
+        learned = (part for d in detectors for part in (d.feature_set(), d.scorer))
+        sets = [self.feature_set(), self.selection, *learned]
         varied = self.statistics.systematics.requires
         return tuple(sorted(varied.union(*(s.requires for s in sets))))
 
