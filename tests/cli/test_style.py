@@ -147,7 +147,7 @@ def test_an_interrupted_transfer_goes_on_where_it_was(run, refused, transfer, in
 
 
 def test_without_a_truth_the_test_alone_judges_a_transfer(run, stores, transfer, in_folder):
-    values = {**transfer, "distortions": [], "calibrator": None, "starts": ["style"]}
+    values = {**transfer, "distortions": [], "calibrator": None, "starts": ["style"], "bits": 16}
     code, out, _ = run("style", "transfer", written(values, in_folder), "--output", "out", "--json")
     assert code == 0
     assert json.loads(out)["cells"][0]["judged"]["closures"] == {}
@@ -160,6 +160,7 @@ TRANSFER_MISTAKES = {
     "an unknown layer": ({"layers": {"all": {"style": ["conv1_2"]}}}, "network tiny has no"),
     "an unknown key": ({"iteration": 3}, "did you mean 'iterations'"),
     "an unknown calibrator": ({"calibrator": {"kind": "respons"}}, "did you mean 'response'"),
+    "a calibrator of weights": ({"calibrator": {"kind": "reweighting"}}, "gives events a weight, which no picture has"),
     "a ratio that is none": ({"ratios": ["20:70"]}, "adds up to 100"),
     "a start that is none": ({"starts": ["middle"]}, "starts"),
     "no such file": (

@@ -11,7 +11,7 @@ from pydantic import Field, field_validator
 
 from anomalon.config import Settings
 from anomalon.distortions import Distortions, distort
-from anomalon.errors import EmptySelectionError
+from anomalon.errors import ConfigError, EmptySelectionError
 from anomalon.events import Events
 from anomalon.generation.flatten import unweighted
 from anomalon.metrics.two_sample import FEWEST
@@ -81,7 +81,8 @@ class Drawn:
         content, style: pictures, colours from 0 to 1, shape (mosaic, 3, height, width).
         n_events: in the content, and in the style.
         every: variables (event, variable) of all events of the pictures, place by place: ``source``, ``style``, read
-            from the pictures, and ``calibrated``, those of the source after a calibration, where there is one.
+            from the pictures, and ``calibrated``, those of the source after a calibration, where there is one, NaN
+            where that has lost what is drawn.
         behind: variables behind the cut: ``source``, ``calibrated``, ``style``, ``target``, of other events than those
             of the style pictures, and ``twins``, of those of the source truly distorted, where there is a truth.
         truth: by which they are judged.
@@ -102,27 +103,22 @@ class Drawn:
         Raises:
             EmptySelectionError: there are too few events for the mosaics and the tests.
         """
-        raw = unweighted(read_events(settings.source), settings.seed)
-        others = unweighted(read_events(settings.target), settings.seed)
+        raw, others = (unweighted(read_events(files), settings.seed) for files in (settings.source, settings.target))
         target = settings.selection.selected(distort(others, settings.distortions, seed=settings.seed))
         n = settings.drawn
         events = _first(raw, "source", n, settings)[:n]
         content = picture_variables(events)
         biased = picture_variables(_first(target, "target", n + FEWEST, settings))
-        codec = Codec.fit(np.concatenate([content, biased[:n]]), bits=settings.bits, kind=settings.map)
-        codec = codec.model_copy(update={"down": settings.down, "across": settings.across})
+        codec = _codec(np.concatenate([content, biased[:n]]), settings)
         drawn, styled = (as_colours(codec, codec.encode(values)) for values in (content, biased[:n]))
-        style = variables_of(codec, styled, n)
-        known, calibrated = _truth(events, settings), _calibrated(raw, target, events, settings)
-        every = {"source": content, "style": style, **({} if calibrated is None else {"calibrated": _all(calibrated)})}
-        behind = {
-            "source": _behind(events, settings),
-            "target": biased[n:],
-            "style": behind_cut(style, settings.pt_min),
-        }
-        behind |= known | ({} if calibrated is None else {"calibrated": _behind(calibrated, settings)})
-        untreated = {name: behind[name] for name in ("source", "twins")} if known else {}
-        truth = Truth(NAMES, behind["target"], untreated, content=content, style=style, seed=settings.seed)
+        every = {"source": content, "style": variables_of(codec, styled, n)}
+        behind = {"source": _behind(events, settings), "style": behind_cut(every["style"], settings.pt_min)}
+        behind |= {"target": biased[n:], **_twins(events, settings)}
+        if settings.calibrator is not None:
+            calibrated = _calibrated(raw, target, events, settings)
+            every["calibrated"], behind["calibrated"] = _placed(calibrated), _behind(calibrated, settings)
+        known = {name: behind[name] for name in ("source", "twins")} if "twins" in behind else {}
+        truth = Truth(NAMES, behind["target"], known, content=content, style=every["style"], seed=settings.seed)
         return cls(codec, drawn, styled, n_events=n, every=every, behind=behind, truth=truth)
 
 
@@ -143,23 +139,36 @@ def _first(events: Events, name: str, at_least: int, settings: SampleSettings) -
     return chosen
 
 
+def _codec(values: Values, settings: SampleSettings) -> Codec:
+    codec = Codec.fit(values, bits=settings.bits, kind=settings.map)
+    return codec.model_copy(update={"down": settings.down, "across": settings.across})
+
+
 def _behind(events: Events, settings: SampleSettings) -> Values:
-    return _all(settings.selection.selected(events))
+    kept = settings.selection.selected(events)
+    return picture_variables(kept[np.flatnonzero(drawable(kept))])
 
 
-def _all(events: Events) -> Values:
-    return picture_variables(events[np.flatnonzero(drawable(events))])
+def _placed(events: Events) -> Values:
+    """Variables of all events, NaN for those that can no longer be drawn."""
+    there = np.flatnonzero(drawable(events))
+    values = np.full((len(events), len(NAMES)), np.nan)
+    values[there] = picture_variables(events[there])
+    return values
 
 
-def _truth(events: Events, settings: SampleSettings) -> dict[str, Values]:
+def _twins(events: Events, settings: SampleSettings) -> dict[str, Values]:
     if not settings.distortions:
         return {}
     return {"twins": _behind(distort(events, settings.distortions, seed=settings.seed + 1), settings)}
 
 
-def _calibrated(raw: Events, target: Events, events: Events, settings: SampleSettings) -> Events | None:
+def _calibrated(raw: Events, target: Events, events: Events, settings: SampleSettings) -> Events:
     """Events of the pictures after a calibration that was fitted on all of them."""
-    if settings.calibrator is None:
-        return None
-    common = {"freedom": settings.selection.model_dump(), "seed": settings.seed}
-    return calibrator({**common, **settings.calibrator}, where="calibrator").fit(raw, target).transform(events)
+    common = {"freedom": settings.selection.model_dump(), "seed": settings.seed, **(settings.calibrator or {})}
+    calibrated = calibrator(common, where="calibrator").fit(raw, target).transform(events)
+    if not np.array_equal(calibrated.weights(None), events.weights(None)):
+        raise ConfigError(
+            f"calibrator: {common['kind']} gives events a weight, which no picture has; take one that moves objects"
+        )
+    return calibrated

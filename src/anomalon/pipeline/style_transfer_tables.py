@@ -21,7 +21,7 @@ BJETS = ("b1.pt", "b2.pt")
 BJET_PT = "b-jet pT"
 HEADER = ("network", "layers", "start", "ratio", "b-jet pT closed", "MET closed", "AUC", "response", "own", "copied",
           "others, x floor", "m(ll) off", "events", "s")  # fmt: skip
-HALF = 0.5
+KEPT = 0.9
 """Correlation above which events still are those of the content."""
 
 
@@ -104,12 +104,12 @@ class TransferTable(Settings):
 
     @property
     def best(self) -> CellResult:
-        """The cell that closes most of the b-jets' pT among those whose events are still the content's.
+        """The cell that is told least from the target among those whose events are still the content's.
 
-        Where the truth is not known, that which tests nearest to one half; of all where none keeps its events.
+        Of all cells where none keeps its events.
         """
-        kept = [one for one in self.cells if one.judged.own > HALF] or self.cells
-        return max(kept, key=lambda one: _closed(one.judged) or -abs(one.judged.test.auc - 0.5) - 1e6)
+        kept = [one for one in self.cells if one.judged.own > KEPT] or self.cells
+        return min(kept, key=lambda one: abs(one.judged.test.auc - 0.5))
 
 
 @dataclass(frozen=True)
@@ -135,18 +135,22 @@ class Truth:
     def judge(self, every: Values, behind: Values) -> PictureJudged:
         """Judge variables (event, variable) of all events of pictures, place by place, and of those behind the cut.
 
+        Events that have lost what is drawn are NaN.
+
         Raises:
             EmptySelectionError: too few events are left behind the cut.
         """
+        there = ~np.isnan(every).any(axis=1)
+        placed, content, style = (values[there] for values in (every, self.content, self.style))
         hardest = self.names.index(BJETS[0])
         return PictureJudged(
             kept=len(behind),
             test=two_sample_test(behind, self.target, seed=self.seed),
             closures=self._closures(behind),
-            mass_off=_mass_off(every, self.names),
-            own=self._correlation(every, self.content),
-            copied=self._correlation(every, self.style),
-            response=float(np.median(every[:, hardest] / self.content[:, hardest])),
+            mass_off=_mass_off(placed, self.names),
+            own=self._correlation(placed, content),
+            copied=self._correlation(placed, style),
+            response=float(np.median(placed[:, hardest] / content[:, hardest])),
         )
 
     def _closures(self, values: Values) -> dict[str, Closure]:
