@@ -32,6 +32,8 @@ EXPORTED: dict[str, dict[str, Any]] = {
     },
     "bound of a VAE": {"kind": "vae", "compare": "inputs", "score": "elbo", **QUICK},
     "radius in a VAE's code": {"kind": "vae", "compare": "inputs", "score": "radius", **QUICK},
+    "an ensemble of deep SVDD": {"kind": "deep-svdd", "dimensions": [3, 5], **QUICK},
+    "inputs from each other": {"kind": "masked-prediction", "inputs": ["MET_pt", "LT", "mT_W"], **QUICK},
     "one variable": {"kind": "met"},
 }  # fmt: skip
 

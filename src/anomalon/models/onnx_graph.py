@@ -181,6 +181,25 @@ class SpheresGraph(nn.Module):
         return (distances.double() / self.usual).mean(dim=1)
 
 
+class MaskedGraph(nn.Module):
+    """Pseudo-likelihood of the inputs, each hidden in turn.
+
+    Args:
+        scorer: with a network that predicts what it is not shown.
+    """
+
+    def __init__(self, scorer: Any) -> None:
+        super().__init__()
+        self.network: Any = scorer.network
+        self.n_inputs = scorer.n_inputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Scores (event,) of inputs (event, input)."""
+        shown = 1.0 - torch.eye(self.n_inputs, dtype=x.dtype)
+        terms = [self.network(x, shown[k].expand_as(x))[:, k].double() for k in range(self.n_inputs)]
+        return torch.stack(terms, dim=1).sum(dim=1)
+
+
 class VariableGraph(nn.Module):
     """One variable, or minus it.
 
@@ -201,6 +220,7 @@ _GRAPHS: dict[str, Callable[[Any], nn.Module]] = {
     "autoencoder": ReconstructionGraph,
     "vae": VAEGraph,
     "deep-svdd": SpheresGraph,
+    "masked-prediction": MaskedGraph,
     "single-variable": VariableGraph,
 }
 
@@ -210,7 +230,7 @@ def why_not(detector: Detector) -> str | None:
 
     >>> from anomalon.models.detector import DetectorSettings
     >>> why_not(Detector(DetectorSettings.parse({"kind": "kmeans"})))
-    "a 'kmeans' is no network; exported are: autoencoder, deep-svdd, single-variable, vae"
+    "a 'kmeans' is no network; exported are: autoencoder, deep-svdd, masked-prediction, single-variable, vae"
     """
     if detector.scorer.kind not in _GRAPHS:
         what = "no graph is written for it" if _is_network(detector.scorer) else "is no network"
