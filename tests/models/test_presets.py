@@ -93,9 +93,9 @@ def test_impossible_activations_are_refused_in_one_line(fragment: dict[str, Any]
         DetectorSettings.parse({"kind": "autoencoder", **fragment})
 
 
-@pytest.mark.parametrize("name", [*ONE_SIDED])
+@pytest.mark.parametrize("name", [*ONE_SIDED, "met", "flow", "affine-flow"])
 def test_one_sided_detectors_see_the_variables_of_their_channel(name: str) -> None:
-    for features in ("trilepton", "leptons"):
+    for features in ("trilepton", "leptons", "objects"):
         settings = DetectorSettings.parse({"kind": name, "features": features})
         inputs = set(settings.preprocessing.inputs or ())
         assert inputs

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from anomalon.errors import TrainingError
 from anomalon.events import Events
-from anomalon.features.contract import Features
+from anomalon.features.contract import Features, FeatureSet
 from anomalon.streaming import Blocks
 
 Floats = npt.NDArray[np.float64]
@@ -80,13 +80,22 @@ class KeptBlocks:
         events: Events = find(number, fields)[self.kept[number]]
         return events
 
+    @property
+    def feature_set(self) -> FeatureSet:
+        """What the blocks of events are computed with."""
+        found: FeatureSet = self.blocks.feature_set  # type: ignore[attr-defined] # blocks of events have one
+        return found
+
     def features_of(self, events: Events) -> Features:
-        """What the blocks' feature set makes of other events; needs blocks of events."""
-        inner = self.blocks
-        if isinstance(inner, KeptBlocks):
-            return inner.features_of(events).select(self.names)
-        features: Features = inner.feature_set.transform(events).select(self.names)  # type: ignore[attr-defined]
-        return features
+        """What the blocks' feature set makes of other events."""
+        return self.feature_set.transform(events).select(self.names)
+
+    def selected(self, events: Events) -> Mask:
+        """Whether other events pass the selection that the feature set goes with, (event,); all where it has none."""
+        selection = getattr(self.feature_set, "selection", None)
+        if selection is None or not hasattr(selection, "steps"):
+            return np.ones(len(events), dtype=np.bool_)
+        return np.asarray(selection.steps(events)[-1][1], dtype=np.bool_)
 
     def gathered(self) -> tuple[Features, Floats]:
         """Features and weights of all rows at once."""

@@ -150,7 +150,8 @@ class OutlierExposure(FeatureScorer):
             hosts = resample(weights, self.settings.seed + copy)
             made, able = maker.make(events[hosts], rng)
             outliers, before = blocks.features_of(made), features.mask[hosts[able]]
-            yield _values(outliers)[(outliers.mask | ~before).all(axis=1) & outliers.usable()]
+            keep = (outliers.mask | ~before).all(axis=1) & outliers.usable() & blocks.selected(made)
+            yield _values(outliers)[keep]
 
     def _uniform(self, background: Features, rng: np.random.Generator) -> npt.NDArray[np.float32]:
         values = np.where(background.mask, background.values, np.nan)

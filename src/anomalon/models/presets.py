@@ -28,6 +28,14 @@ HARD = ("MET_pt", "mT_W", "Z_pt", "LT", "HT")
 """The same with L_T in place of m_3l."""
 _HARD_OF_LEPTONS = ("MET_pt", "mT_l1", "pT_ll", "LT", "HT")
 _RISING_OF_LEPTONS = ("MET_pt", "mT_l1", "pT_ll", "m_ll", "HT")
+_HARD_OF_OBJECTS = ("MET_pt", "HT", "LT", "jet1_pt")
+
+
+def _seen(*inputs: str) -> dict[str, Any]:
+    return {"preprocessing": {"inputs": list(inputs)}}
+
+
+_OF_OBJECTS: dict[str, Any] = {**_seen(*_HARD_OF_OBJECTS), "pseudo_events": {"jets": 4}}
 
 IN_GEV = {"mode": "raw", "inputs": list(KINEMATIC)}
 """In their own units, for the tails of steeply falling spectra are where searches live: logarithms would hide them."""
@@ -88,27 +96,35 @@ _BETA_VAE: dict[str, Any] = {"preprocessing": {"inputs": list(WHOLE_EVENT)}, "co
 _ENERGY: dict[str, Any] = {
     "kind": "input-sum",
     "preprocessing": {"mode": "raw", "inputs": ["LT", "MET_pt"]},
-    "elsewhere": {"leptons": ("LT", "MET_pt")},
+    "elsewhere": {"leptons": _seen("LT", "MET_pt"), "objects": _seen("ST")},
 }
 _PSEUDO_EVENTS: dict[str, Any] = {
     "kind": "outlier-exposure",
     "against": "pseudo-events",
     "preprocessing": {"mode": "raw", "inputs": list(RISING)},
-    "elsewhere": {"leptons": _RISING_OF_LEPTONS},
+    "elsewhere": {"leptons": _seen(*_RISING_OF_LEPTONS), "objects": _OF_OBJECTS},
 }
 _HEAVY: dict[str, Any] = {
     **_PSEUDO_EVENTS,
     "pseudo_events": {"mass_gev": [200, 6000]},
     "preprocessing": {"mode": "raw", "inputs": list(HARD)},
-    "elsewhere": {"leptons": _HARD_OF_LEPTONS},
+    "elsewhere": {"leptons": _seen(*_HARD_OF_LEPTONS), "objects": _OF_OBJECTS},
 }
 _EXAGGERATED: dict[str, Any] = {**_PSEUDO_EVENTS, "against": "exaggerated"}
 _TAILS: dict[str, Any] = {
     "kind": "upper-tails",
     "preprocessing": {"mode": "raw", "inputs": ["MET_pt", "mT_W", "lep1_pt", "HT"]},
-    "elsewhere": {"leptons": ("MET_pt", "mT_l1", "lep1_pt", "HT")},
+    "elsewhere": {"leptons": _seen("MET_pt", "mT_l1", "lep1_pt", "HT"), "objects": _seen(*_HARD_OF_OBJECTS)},
 }
 
+_FLOW: dict[str, Any] = {
+    "kind": "flow",
+    "preprocessing": {"mode": "raw", "inputs": list(CONTINUOUS)},
+    "elsewhere": {
+        "leptons": _seen("MET_pt", "mT_l1", "pT_ll", "lep1_pt"),
+        "objects": _seen("MET_pt", "HT", "jet1_pt", "jet2_pt"),
+    },
+}
 _EXPOSED = ("exposed-to-pseudo-events", "exposed-to-exaggerated")
 
 # One-sided detectors. None has seen a signal; which features they see was chosen on trilepton signals.
@@ -129,7 +145,7 @@ ONE_SIDED: dict[str, dict[str, Any]] = {
         "kind": "upper-tails",
         "combine": "joint",
         "preprocessing": {"mode": "raw", "inputs": ["MET_pt", "mT_W", "LT", "Z_pt"]},
-        "elsewhere": {"leptons": ("MET_pt", "mT_l1", "LT", "pT_ll")},
+        "elsewhere": {"leptons": _seen("MET_pt", "mT_l1", "LT", "pT_ll"), "objects": _seen(*_HARD_OF_OBJECTS)},
     },
 }
 
@@ -177,8 +193,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     "histograms": {"preprocessing": {"inputs": list(KINEMATIC)}},
     "empirical-tails": {"preprocessing": dict(IN_GEV)},
     "principal-components": {"preprocessing": {"inputs": list(KINEMATIC)}, "compare": "energies"},
-    "flow": {"preprocessing": {"mode": "raw", "inputs": list(CONTINUOUS)}},
-    "affine-flow": {"kind": "flow", "bins": 0, "preprocessing": {"mode": "raw", "inputs": list(CONTINUOUS)}},
+    "flow": _FLOW,
+    "affine-flow": {**_FLOW, "bins": 0},
     "cloud-flow": {"kind": "flow", "features": "cloud", "log": ["*pt", "*energy"], "hidden": [128, 128]},
     "set-vae": {"features": "cloud"},
     "transformer-vae": {"kind": "set-vae", "features": "cloud", "attention": 2, "width": 32},
@@ -191,14 +207,14 @@ PRESETS: dict[str, dict[str, Any]] = {
     "met": {
         "kind": "single-variable",
         "preprocessing": {"mode": "raw", "inputs": ["MET_pt"]},
-        "elsewhere": dict.fromkeys(("leptons", "cloud"), ("MET_pt",)),
+        "elsewhere": dict.fromkeys(("leptons", "objects", "cloud"), _seen("MET_pt")),
     },
     "single-variable": {"preprocessing": {"mode": "raw"}},
 }  # fmt: skip
 
 FEATURES = "trilepton"
-"""Feature set that a preset's inputs belong to unless it names one; with another the default is what ``elsewhere`` says
-of that set, or all columns."""
+"""Feature set that a preset's inputs belong to unless it names one; with another the defaults are what ``elsewhere``
+says of that set, or all columns."""
 
 
 def with_preset(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -210,15 +226,14 @@ def with_preset(values: Mapping[str, Any]) -> dict[str, Any]:
     'single-variable'
     """
     kind = str(values.get("kind", "autoencoder"))
-    preset = PRESETS.get(kind, {})
+    preset = dict(PRESETS.get(kind, {}))
+    own, elsewhere = preset.get("features", FEATURES), _mapping(preset.pop("elsewhere", None))
+    features = values.get("features", own)
+    if features != own:
+        kept = {k: v for k, v in _mapping(preset.get("preprocessing")).items() if k != "inputs"}
+        preset = _merge({**preset, "preprocessing": kept}, _mapping(elsewhere.get(features)))
     merged = _merge({"name": kind, **preset}, values)
     merged["kind"] = preset.get("kind", kind)
-    own, elsewhere = preset.get("features", FEATURES), _mapping(merged.pop("elsewhere", None))
-    features = values.get("features", own)
-    if features != own and "inputs" not in _mapping(values.get("preprocessing")):
-        merged["preprocessing"] = {k: v for k, v in _mapping(merged.get("preprocessing")).items() if k != "inputs"}
-        if features in elsewhere:
-            merged["preprocessing"]["inputs"] = list(elsewhere[features])
     if features != FEATURES and isinstance(merged.get("members"), list | tuple):
         merged["members"] = [_seeing(features, member) for member in merged["members"]]
     return merged
