@@ -180,7 +180,7 @@ def _top_pair_label(match: re.Match[str]) -> Label:
     """Of a column of the features of top pairs."""
     if match["root"]:
         words = f"missing momentum over the root of {match['root']}"
-        return Label(rf"$p_T^{{miss}}/\sqrt{{{match['root'][0]}_T}}$", "√GeV", words, "energy")
+        return Label(f"$p_T^{{miss}}$/√${match['root'][0]}_T$", "√GeV", words, "energy")
     if match["angle"]:
         symbols = {"dphi": r"|\Delta\phi(b_1, b_2)|", "deta": r"|\Delta\eta(b_1, b_2)|", "dR": r"\Delta R(b_1, b_2)"}
         unit = "rad" if match["angle"] == "dphi" else ""

@@ -28,7 +28,8 @@ from anomalon.search.classification_measures import Scored
 Floats = npt.NDArray[np.float64]
 
 CODE = (
-    "models/folds", "models/discriminator", "models/probabilities", "models/contract", "networks", "training",
+    "models/folds", "models/discriminator", "models/probabilities", "models/contract", "networks/perceptron",
+    "networks/dense", "networks/computing", "networks/stopping", "networks/checkpoint", "training",
     "preprocessing", "scaling", "batches", "pipeline/classification_rows",
 )  # fmt: skip
 MODEL, SCORES, NOTES = "model", "scores.npz", "notes.json"

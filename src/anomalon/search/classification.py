@@ -204,7 +204,7 @@ def rows(found: Classification) -> Iterator[tuple[str, ...]]:
         over, left = one.overtraining, one.rejection
         yield (
             one.name, str(len(one.inputs)), with_error(one.auc), with_error(one.accuracy), _fixed(one), *optimum,
-            f"{100 * left.background_efficiency.value:.2g} % ({left.background_left})", _gain(left.gain),
+            f"{100 * left.background_efficiency.value:.3g} % ({left.background_left})", _gain(left.gain),
             *(() if found.expected is None else (z,)),
             "-" if over is None else f"{over.difference:+.3f}",
             "-" if over is None else f"{over.p_value.background:.2g}, {over.p_value.signal:.2g}",
