@@ -14,12 +14,15 @@ import numpy as np
 import pytest
 import yaml
 
+from anomalon.batches import TEST, TRAIN
 from anomalon.errors import ConfigError, OutputExistsError, RunError
 from anomalon.events import Events, Sample
+from anomalon.metrics import auc
+from anomalon.models.detector import Detector
 from anomalon.pipeline import benchmark as module
 from anomalon.pipeline.benchmark import BenchmarkOptions, read_benchmark, run_benchmark
 from anomalon.pipeline.benchmark_cells import Task, make_cell, tasks
-from anomalon.pipeline.benchmark_channels import Bench
+from anomalon.pipeline.benchmark_channels import Bench, prepared
 from anomalon.pipeline.benchmark_configuration import BenchmarkConfig
 from anomalon.pipeline.benchmark_files import with_files
 from anomalon.pipeline.benchmark_summary import COMPARED
@@ -117,6 +120,27 @@ def test_a_process_that_was_left_out_is_compared_with_met(bench_run: tuple[Path,
     assert len({x.met.value for x in found}) == 1
     for x in found:
         assert x.difference.value == pytest.approx(x.auc.value - x.met.value)
+
+
+def test_a_process_that_was_left_out_has_not_been_seen(
+    small: BenchmarkConfig, bench_run: tuple[Path, BenchmarkResults]
+) -> None:
+    cache = bench_run[0].parent / ".anomalon-cache"
+    ready = prepared(Bench.of(small, cache), "only")
+    background, table = ready.parts.of_part("background", TRAIN), ready.parts.table
+    test = ready.parts.where("background", TEST)
+    left_out = table.sample_name == "hard"
+    for x in bench_run[1].left_out:
+        settings = next(d for d in small.trained("only") if d.name == x.detector).seeded(3)
+        shown = {"all": background.weight, "rest": np.where(background.sample_name == "hard", 0.0, background.weight)}
+        aucs = {}
+        for name, weight in shown.items():
+            scores = ready.parts.score(Detector(settings).fit(background.features, weight))
+            pair = scores[test & ~left_out], scores[test & left_out]
+            weights = table.weight[test & ~left_out], table.weight[test & left_out]
+            aucs[name] = auc(*pair, background_weights=weights[0], signal_weights=weights[1])
+        assert x.auc.value == pytest.approx(aucs["rest"])
+        assert aucs["rest"] != pytest.approx(aucs["all"])
 
 
 def test_a_standing_counts_only_points_that_mean_something(bench_run: tuple[Path, BenchmarkResults]) -> None:
