@@ -18,6 +18,7 @@ from anomalon.features import Features, get
 from anomalon.models.calibration import Calibration
 from anomalon.models.detector import Detector, DetectorSettings
 from anomalon.models.input_sum import InputSum
+from anomalon.models.kept_blocks import KeptBlocks
 from anomalon.models.presets import ONE_SIDED, RISING
 from anomalon.models.upper_tails import UpperTails, UpperTailsSettings
 from anomalon.store import Store, StoreWriter
@@ -187,6 +188,28 @@ def test_a_monotone_score_never_falls_with_a_feature(against: str, events: Event
         values = features.values.copy()
         values[:, features.index(name)] *= 1.7
         assert (detector.score_features(Features(values, features.mask, features.names)) >= before).all()
+
+
+def test_outliers_pass_the_selection_of_their_channel(events: Events) -> None:
+    hard = {"selection": {"pt_min": [90, 15, 10]}}
+    kind = quick("outlier-exposure", feature_settings=hard, inputs=["MET_pt", "lep1_pt"])
+    hosts = events[kind.feature_set().selection.steps(events)[-1][1]]  # type: ignore[attr-defined]
+    scorer: Any = Detector(kind).scorer
+    scorer.n_inputs, scorer.names = 2, ("MET_pt", "lep1_pt")
+    whole = KeptBlocks.of(blocks_of(hosts, kind))
+    chosen = KeptBlocks(whole, [np.ones(n, dtype=bool) for n in whole.sizes], scorer.names)
+    outliers = scorer._outliers(chosen, chosen.gathered()[0])
+    assert 20 < len(outliers) < 4 * len(hosts)
+    assert outliers[:, 1].min() > 90
+
+
+@pytest.mark.parametrize("features", ["leptons", "objects"])
+def test_other_channels_have_outliers_of_their_own(features: str, events: Events) -> None:
+    kind = quick("exposed-to-pseudo-events", features=features)
+    detector = Detector(kind).fit_blocks(blocks_of(events, kind))
+    values = kind.feature_set().transform(events)
+    harder = Features(values.values * 4, values.mask, values.names)
+    assert (detector.score_features(harder) > np.nanquantile(detector.score_features(values), 0.9)).mean() > 0.6
 
 
 def test_a_store_and_events_in_memory_teach_the_same(events: Events, tmp_path: Path) -> None:
