@@ -31,6 +31,7 @@ from anomalon.pipeline.search import RunOptions, run_search
 from anomalon.search.benchmark_results import BenchmarkResults
 from anomalon.writers.contract import WriterSettings
 from anomalon.writers.darkmachines import DarkMachinesWriter
+from tests.pipeline.conftest import simulation, trilepton_rows, write_store
 from tests.random_events import random_rows
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -315,3 +316,12 @@ def test_events_keep_what_a_detector_learns_from(stores: dict[str, Path], kind: 
     needed = search.detector_settings()[-1].scorer.requires
     assert "electrons.charge" in needed - search.feature_set().requires
     assert needed <= set(search.event_fields)
+
+
+def test_a_process_that_is_too_small_to_be_left_out_is_told(stores: dict[str, Path], tmp_path: Path) -> None:
+    rare = write_store(tmp_path / "rare", trilepton_rows(12, 8), simulation("rare", 12, 0.01))
+    values = values_of(stores, leave_out=["rare"], seeds=[1], detectors=[{"kind": "kmeans", "clusters": 3}])
+    values["samples"].append({"name": "rare", "role": "background", "files": [str(rare)]})
+    results = run_benchmark(BenchmarkConfig.parse(values), tmp_path / "out", BenchmarkOptions(workers=1, figures=False))
+    assert not results.left_out
+    assert "only: too few events to be left out of training: rare." in results.notes

@@ -102,7 +102,8 @@ def _run(config: BenchmarkConfig, cache: Path, options: BenchmarkOptions) -> Ben
     start = time.perf_counter()
     bench = Bench.of(config, cache)
     ready = {channel: prepared_aloud(bench, channel, options.progress) for channel in config.channels}
-    folders = dict(_made(bench, tasks(config), options))
+    wanted = [t for t in tasks(config) if t.without is None or ready[t.channel].can_leave_out(t.without)]
+    folders = dict(_made(bench, wanted, options))
     cells = [Seen(*read_cell(folder)) for task, folder in folders.items() if task.without is None]
     left_out = tuple(read_left_out(folder) for task, folder in folders.items() if task.without is not None)
     rows = rows_of(cells)
@@ -179,6 +180,9 @@ def _notes(config: BenchmarkConfig, ready: dict[str, Prepared], left_out: Sequen
         few = [name for name in signal_names(one.parts) if name not in one.signals]
         if few:
             yield f"{channel}: fewer than {MINIMUM_SIGNAL} training or test events, left out: {', '.join(few)}."
+        asked = {s.name for s in one.search.samples if s.role == "background"} & set(config.leave_out)
+        if small := sorted(name for name in asked if not one.can_leave_out(name)):
+            yield f"{channel}: too few events to be left out of training: {', '.join(small)}."
         if not one.normalised:
             yield f"{channel}: weights of the background are relative; no significances and no needed events."
     seen = sorted({(x.sample, x.detector) for x in left_out if x.auc.low is not None and x.auc.low > 0.5})

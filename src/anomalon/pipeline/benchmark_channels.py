@@ -94,6 +94,12 @@ class Prepared:
         enough = ((n, min(int(parts.where("signal", k, n).sum()) for k in (TRAIN, TEST))) for n in signal_names(parts))
         return tuple(name for name, least in enough if least >= MINIMUM_SIGNAL)
 
+    def can_leave_out(self, sample: str) -> bool:
+        """Whether a background sample, and what is left without it, have enough events."""
+        trained = self.parts.where("background", TRAIN) & (self.parts.table.sample_name != sample)
+        enough = int(trained.sum()) >= fit.MINIMUM_TRAINING
+        return enough and int(self.parts.where("background", TEST, sample).sum()) >= MINIMUM_SIGNAL
+
     def normalised_signal(self, name: str) -> bool:
         """Whether those of a signal are, too."""
         return self.normalised and all(is_normalised(s.sample) for s in self.selected if s.config.name == name)
