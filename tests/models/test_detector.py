@@ -43,7 +43,10 @@ FRAGMENTS: dict[str, dict[str, Any]] = {
         for network in ("ae-small", "ae-large", "vae-small", "vae-large")
     },
     "convolutional-autoencoder": {
-        "features": "trilepton", "inputs": ["MET_pt", "lep*"], "image": [1, 2, 2], "training": {"epochs": 2},
+        "features": "trilepton",
+        "inputs": ["MET_pt", "lep*"],
+        "image": [1, 2, 2],
+        "training": {"epochs": 2},
     },
     "single-variable": {"inputs": ["mT_W"]},
     **{
