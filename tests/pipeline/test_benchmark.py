@@ -28,7 +28,7 @@ from anomalon.pipeline.benchmark_files import with_files
 from anomalon.pipeline.benchmark_summary import COMPARED
 from anomalon.pipeline.configuration import SearchConfig
 from anomalon.pipeline.search import RunOptions, run_search
-from anomalon.search.benchmark_results import BenchmarkResults
+from anomalon.search.benchmark_results import BenchmarkResults, Standing
 from anomalon.writers.contract import WriterSettings
 from anomalon.writers.darkmachines import DarkMachinesWriter
 from tests.pipeline.conftest import simulation, trilepton_rows, write_store
@@ -325,3 +325,11 @@ def test_a_process_that_is_too_small_to_be_left_out_is_told(stores: dict[str, Pa
     results = run_benchmark(BenchmarkConfig.parse(values), tmp_path / "out", BenchmarkOptions(workers=1, figures=False))
     assert not results.left_out
     assert "only: too few events to be left out of training: rare." in results.notes
+
+
+def test_detectors_that_are_ranked_on_fewer_signals_are_told() -> None:
+    common = {"signals": "judged on", "kind": "detector"}
+    flow, forest = (Standing.parse({**common, "detector": n, "ranked": k}) for n, k in (("flow", 7), ("forest", 5)))
+    (note,) = module._unequal((flow, forest))
+    assert "7 signals, but fewer for forest (5)" in note
+    assert not list(module._unequal((flow, flow)))

@@ -27,7 +27,7 @@ from anomalon.report.benchmark_tables import tables_of
 from anomalon.report.data_tables import files_of
 from anomalon.report.figures_benchmark import figures_of
 from anomalon.report.style import to_pdf, to_png
-from anomalon.search.benchmark_results import BenchmarkResults, ChannelCounts, LeftOut, SampleCount
+from anomalon.search.benchmark_results import BenchmarkResults, ChannelCounts, LeftOut, SampleCount, Standing
 from anomalon.store import sha256
 
 RESULTS = "results.json"
@@ -107,7 +107,8 @@ def _run(config: BenchmarkConfig, cache: Path, options: BenchmarkOptions) -> Ben
     cells = [Seen(*read_cell(folder)) for task, folder in folders.items() if task.without is None]
     left_out = tuple(read_left_out(folder) for task, folder in folders.items() if task.without is not None)
     rows = rows_of(cells)
-    signals = {"judged on": config.judged, "chosen on": config.choose_on}
+    signals = {what: names for what, names in _sets(config) if names}
+    standings = standings_of(rows, signals)
     return BenchmarkResults(
         anomalon_version=anomalon.__version__,
         title=config.title,
@@ -120,10 +121,10 @@ def _run(config: BenchmarkConfig, cache: Path, options: BenchmarkOptions) -> Ben
         channels=tuple(_counts(channel, one) for channel, one in ready.items()),
         cells=tuple(seen.cell for seen in cells),
         rows=rows,
-        standings=standings_of(rows, {what: names for what, names in signals.items() if names}),
+        standings=standings,
         left_out=left_out,
         times=times_of(cells),
-        notes=tuple(_notes(config, ready, left_out)),
+        notes=(*_notes(config, ready, left_out), *_unequal(standings)),
         seconds=round(time.perf_counter() - start, 1),
     )
 
@@ -188,6 +189,23 @@ def _notes(config: BenchmarkConfig, ready: dict[str, Prepared], left_out: Sequen
     seen = sorted({(x.sample, x.detector) for x in left_out if x.auc.low is not None and x.auc.low > 0.5})
     if left_out and not seen:
         yield "No detector sees a background process that was left out of training."
+
+
+def _sets(config: BenchmarkConfig) -> Iterator[tuple[str, Sequence[str]]]:
+    yield "judged on", config.judged
+    yield "chosen on", config.choose_on
+
+
+def _unequal(standings: Sequence[Standing]) -> Iterator[str]:
+    """Medians over different signals cannot be compared: a point without enough background has no improvement."""
+    for what in dict.fromkeys(s.signals for s in standings):
+        own = [s for s in standings if s.signals == what]
+        most = max(s.ranked for s in own)
+        if fewer := [f"{s.detector} ({s.ranked})" for s in own if s.ranked < most]:
+            yield (
+                f"Ranking, signals {what}: {most} signals, but fewer for {', '.join(fewer)}, for lack of background "
+                "events at every point: their TI cannot be compared with the others'."
+            )
 
 
 def _write(folder: Path, config: BenchmarkConfig, results: BenchmarkResults, options: BenchmarkOptions) -> None:
