@@ -15,7 +15,7 @@ from anomalon.streaming import Blocks
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
-SMALL = 50_000_000
+SMALL = 5_000_000
 """Numbers in all rows up to which they are kept once they were computed: several learners may walk through them."""
 
 
