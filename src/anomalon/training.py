@@ -123,6 +123,11 @@ class EpochReport:
     best_epoch: int
     seconds: float
 
+    @property
+    def loss(self) -> float:
+        """The loss that decides: that of validation, or of training without validation events."""
+        return self.training_loss if self.validation_loss is None else self.validation_loss
+
 
 @dataclass(frozen=True)
 class TrainingRun:

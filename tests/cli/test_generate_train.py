@@ -10,6 +10,8 @@ from anomalon.store import StoreWriter
 from tests.generation.toys import top_pairs
 
 SETTINGS = "training: {epochs: 1, batch_size: 128}\n"
+NARROW = "{width: 8, layers: 2, noise: 2, steps: 2, batch_size: 64}"
+TINY = f"met: {NARROW}\nparticles: {NARROW}\n"
 SMALL = SETTINGS + "network: {element: 8, trunk: 8, head: 8, pair: 4}\n"
 
 
@@ -46,3 +48,15 @@ def test_a_model_is_trained_and_another_is_tuned_from_it(store, tmp_path, capsys
     assert run("generate", "train", store, "-o", tmp_path / "x", "--from", "nothing") == 2
     assert "no model 'nothing'" in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    ["kind: garcia2024-wgan-small\n" + TINY, SMALL],
+    ids=["adversaries have no validation loss", "no events are held out"],
+)
+def test_progress_is_told_without_a_validation_loss(store, tmp_path, settings):
+    (tmp_path / "settings.yaml").write_text(settings)
+    model = tmp_path / "model"
+    assert run("generate", "train", store, "-o", model, "--config", tmp_path / "settings.yaml", "--validation", 0) == 0
+    assert (model / "generator.json").is_file()

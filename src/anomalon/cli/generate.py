@@ -68,7 +68,7 @@ def train(
         inputs = TrainingInputs(tuple(events), number, validation)
         fitted = train_generator(
             generator, inputs, output, resume=resume, overwrite=overwrite,
-            progress=lambda one: report.update(one.epoch, f"epoch {one.epoch}, loss {one.validation_loss:.4f}"),
+            progress=lambda one: report.update(one.epoch, f"epoch {one.epoch}, loss {one.loss:.4f}"),
         )  # fmt: skip
     _tell_fit(fitted, output, json=json)
 

@@ -137,9 +137,7 @@ def _seconds(folder: Path) -> float:
 
 def _epochs(progress: Progress) -> Callable[[EpochReport], None]:
     def tell(report: EpochReport) -> None:
-        progress.update(
-            report.epoch,
-            f"epoch {report.epoch}, validation loss {report.validation_loss:.4g}, best {report.best_epoch}",
-        )
+        which = "training" if report.validation_loss is None else "validation"
+        progress.update(report.epoch, f"epoch {report.epoch}, {which} loss {report.loss:.4g}, best {report.best_epoch}")
 
     return tell
