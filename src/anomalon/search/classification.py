@@ -245,7 +245,7 @@ def importance_lines(found: Classification, most: int = 6) -> list[str]:
 def with_error(estimate: Estimate) -> str:
     """A fraction with the half width of its interval.
 
-    >>> with_error(Estimate(value=0.71234, low=0.7093, high=0.7154))
+    >>> with_error(Estimate(value=0.71234, low=0.7092, high=0.7154))
     '0.7123 ± 0.0031'
     """
     if estimate.low is None or estimate.high is None:
