@@ -12,21 +12,17 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from anomalon.features.contract import Features
 from anomalon.models.contract import Floats, ModelSettings
-from anomalon.models.feature_scorer import FeatureScorer
-from anomalon.models.kept_blocks import KeptBlocks
-from anomalon.models.storage import load_network, save_network
+from anomalon.models.network_scorer import FeatureNetworkScorer
 from anomalon.networks.computing import in_blocks
 from anomalon.networks.flow import ConditionalFlow
-from anomalon.preprocessing import LOGARITHMIC, Preprocessing, PreprocessingSettings
-from anomalon.training import TrainingRecord, TrainingRun, TrainingSettings, train
+from anomalon.preprocessing import LOGARITHMIC, PreprocessingSettings
+from anomalon.training import Loss, TrainingSettings
 
-NETWORK = "network.safetensors"
 Bits = npt.NDArray[np.uint8]
 
 
@@ -52,7 +48,7 @@ class FlowSettings(ModelSettings):
     training: TrainingSettings = TrainingSettings(epochs=60, learning_rate=2e-3, patience=8, gradient_clip=5.0)
 
 
-class Flow(FeatureScorer):
+class Flow(FeatureNetworkScorer):
     """Minus the log density of an autoregressive flow, times the frequency of what is missing.
 
     Which features are present is a table of frequencies; their values follow given that. So objects that an event does
@@ -63,31 +59,19 @@ class Flow(FeatureScorer):
     kind = "flow"
     settings: FlowSettings
 
-    def _fit_blocks(self, blocks: KeptBlocks, validation: KeptBlocks | None, run: TrainingRun | None) -> None:
-        features, weights = blocks.gathered()
-        self.preprocessing = Preprocessing(PreprocessingSettings(log=self.settings.log)).fit(features, weights)
+    def _preprocessing(self) -> PreprocessingSettings:
+        return PreprocessingSettings(log=self.settings.log)
+
+    def _look(self, features: Features, weights: Floats) -> None:
         self.patterns = _frequencies(features, weights)
         self.unseen = 0.5 / len(weights)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.settings.seed)
-            self.network = self._build()
-        checked = None if validation is None else validation.gathered()
-        self.record = train(
-            self.network,
-            _minus_log_density,
-            batches=(self._inputs(features), weights),
-            validation=None if checked is None else (self._inputs(checked[0]), checked[1]),
-            settings=self.settings.training.model_copy(update={"seed": self.settings.seed}),
-            run=run,
-        )
+
+    def _loss(self) -> Loss:
+        return _minus_log_density
 
     def _build(self) -> ConditionalFlow:
         s = self.settings
         return ConditionalFlow(self.n_inputs, transforms=s.transforms, hidden=s.hidden, bins=s.bins)
-
-    def _inputs(self, features: Features) -> npt.NDArray[np.float32]:
-        """Standardised values, 0 where missing, and then whether they are present: (event, twice the features)."""
-        return np.concatenate([self.preprocessing.transform(features), features.mask], axis=1, dtype=np.float32)
 
     def _score_features(self, features: Features) -> Floats:
         known = np.array([self.patterns.get(name, self.unseen) for name in _names_of(features)])
@@ -107,19 +91,12 @@ class Flow(FeatureScorer):
         return self.preprocessing.log_slopes(features, of_logarithms=self.settings.measure == "gev")
 
     def _save_learned(self, folder: Path) -> dict[str, Any]:
-        save_network(self.network, folder / NETWORK)
-        record = None if self.record is None else self.record.to_dict()
-        learned = {"patterns": self.patterns, "unseen": self.unseen, "preprocessing": self.preprocessing.to_dict()}
-        return {**learned, "record": record}
+        return {**super()._save_learned(folder), "patterns": self.patterns, "unseen": self.unseen}
 
     def _load_learned(self, folder: Path, state: dict[str, Any]) -> None:
-        self.preprocessing = Preprocessing.from_dict(state["preprocessing"])
         self.patterns = {str(name): float(share) for name, share in state["patterns"].items()}
         self.unseen = float(state["unseen"])
-        self.record = None if state["record"] is None else TrainingRecord.from_dict(state["record"])
-        self.network = self._build()
-        load_network(self.network, folder / NETWORK)
-        self.network.eval()
+        super()._load_learned(folder, state)
 
 
 def _terms(network: nn.Module, x: Tensor) -> Tensor:

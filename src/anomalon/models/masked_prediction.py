@@ -6,23 +6,19 @@ is the sum over the inputs of minus the log density of each, given all others: a
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from anomalon.batches import Batches
-from anomalon.models.contract import Floats, Inputs, ModelSettings, Scorer
-from anomalon.models.storage import load_network, save_network
+from anomalon.models.contract import Floats, Inputs, ModelSettings
+from anomalon.models.network_scorer import NetworkScorer
 from anomalon.networks.computing import in_blocks
 from anomalon.networks.dense import Activation
 from anomalon.networks.masked import MaskedPredictor
-from anomalon.training import Loss, TrainingRecord, TrainingRun, TrainingSettings, train
-
-NETWORK = "network.safetensors"
+from anomalon.training import Loss, TrainingSettings
 
 
 class MaskedPredictionSettings(ModelSettings):
@@ -41,26 +37,12 @@ class MaskedPredictionSettings(ModelSettings):
     training: TrainingSettings = TrainingSettings(epochs=60, patience=8, gradient_clip=5.0)
 
 
-class MaskedPrediction(Scorer):
+class MaskedPrediction(NetworkScorer):
     """Pseudo-likelihood of the inputs."""
 
     Settings: ClassVar[type[ModelSettings]] = MaskedPredictionSettings
     kind = "masked-prediction"
     settings: MaskedPredictionSettings
-
-    @property
-    def batch_size(self) -> int:
-        """Batch size of the training."""
-        return self.settings.training.batch_size
-
-    def _fit(self, batches: Batches, validation: Batches | None, run: TrainingRun | None) -> None:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.settings.seed)
-            self.network = self._build()
-        settings = self.settings.training.model_copy(update={"seed": self.settings.seed})
-        self.record = train(
-            self.network, self._loss(), batches=batches, validation=validation, settings=settings, run=run
-        )
 
     def _build(self) -> MaskedPredictor:
         return MaskedPredictor(self.n_inputs, hidden=self.settings.hidden, activation=self.settings.activation)
@@ -93,13 +75,3 @@ class MaskedPrediction(Scorer):
             shown[:, k] = 0.0
             columns.append(self.network(x, shown)[:, k].double().numpy())
         return np.stack(columns, axis=1)
-
-    def _save(self, folder: Path) -> dict[str, Any]:
-        save_network(self.network, folder / NETWORK)
-        return {"record": None if self.record is None else self.record.to_dict()}
-
-    def _load(self, folder: Path, state: dict[str, Any]) -> None:
-        self.network = self._build()
-        load_network(self.network, folder / NETWORK)
-        self.network.eval()
-        self.record = None if state["record"] is None else TrainingRecord.from_dict(state["record"])

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from numba import njit
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from anomalon.batches import Batches
-from anomalon.models.contract import Floats, Inputs, ModelSettings, Scorer
-from anomalon.models.storage import load_network, save_network
+from anomalon.models.contract import Floats, Inputs, ModelSettings
+from anomalon.models.network_scorer import NetworkScorer
 from anomalon.networks.computing import in_blocks
 from anomalon.networks.dense import Activation, Activations
-from anomalon.training import Loss, TrainingRecord, TrainingRun, TrainingSettings, train
+from anomalon.training import TrainingSettings
 
 ErrorName = Literal["mse", "smooth-l1", "mae"]
 Scale = Literal["mean", "log10-sum"]
@@ -71,7 +67,7 @@ class ReconstructionSettings(ModelSettings):
         return Activations(hidden, inputs=self.input_activation, code=code, output=self.output_activation)
 
 
-class ReconstructingScorer(Scorer):
+class ReconstructingScorer(NetworkScorer):
     """Scorer with a network of ``encode`` and ``decode``; subclasses build it and name its loss."""
 
     Settings: ClassVar[type[ModelSettings]] = ReconstructionSettings
@@ -81,28 +77,6 @@ class ReconstructingScorer(Scorer):
     def error(self) -> ErrorName:
         """What scores and explanations add up."""
         return "mse"
-
-    @property
-    def batch_size(self) -> int:
-        """Batch size of the training."""
-        return self.settings.training.batch_size
-
-    @abstractmethod
-    def _build(self) -> Any:
-        """Make the network, with weights from torch's random stream."""
-
-    @abstractmethod
-    def _loss(self) -> Loss:
-        """What training minimises, per event."""
-
-    def _fit(self, batches: Batches, validation: Batches | None, run: TrainingRun | None) -> None:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.settings.seed)
-            self.network = self._build()
-        settings = self.settings.training.model_copy(update={"seed": self.settings.seed})
-        self.record = train(
-            self.network, self._loss(), batches=batches, validation=validation, settings=settings, run=run
-        )
 
     def _score(self, x: Inputs) -> Floats:
         sums = np.concatenate(in_blocks(self.network, self._sums, x))
@@ -134,16 +108,6 @@ class ReconstructingScorer(Scorer):
     def _given_back(self, x: Tensor) -> Tensor:
         given: Tensor = self.network.decode(self.network.encode(x))
         return given
-
-    def _save(self, folder: Path) -> dict[str, Any]:
-        save_network(self.network, folder / "network.safetensors")
-        return {"record": None if self.record is None else self.record.to_dict()}
-
-    def _load(self, folder: Path, state: dict[str, Any]) -> None:
-        self.network = self._build()
-        load_network(self.network, folder / "network.safetensors")
-        self.network.eval()
-        self.record = None if state["record"] is None else TrainingRecord.from_dict(state["record"])
 
 
 def log10_sum(sums: Floats) -> Floats:

@@ -6,27 +6,21 @@ and beta times the divergence of the code (:mod:`anomalon.models.vae`).
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
-import numpy.typing as npt
-import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from anomalon.features.contract import Features
 from anomalon.models.contract import Floats, ModelSettings
-from anomalon.models.feature_scorer import FeatureScorer
-from anomalon.models.kept_blocks import KeptBlocks
-from anomalon.models.storage import load_network, save_network
+from anomalon.models.network_scorer import FeatureNetworkScorer
 from anomalon.networks.computing import in_blocks
 from anomalon.networks.sets import SetAutoencoder
 from anomalon.networks.vae import kl_divergence
-from anomalon.preprocessing import LOGARITHMIC, Preprocessing, PreprocessingSettings
-from anomalon.training import TrainingRecord, TrainingRun, TrainingSettings, train
+from anomalon.preprocessing import LOGARITHMIC, PreprocessingSettings
+from anomalon.training import Loss, TrainingSettings
 
-NETWORK = "network.safetensors"
 Score = Literal["reconstruction", "elbo", "kl", "radius"]
 
 
@@ -58,39 +52,24 @@ class SetVAESettings(ModelSettings):
         return self
 
 
-class SetVAE(FeatureScorer):
+class SetVAE(FeatureNetworkScorer):
     """Variational autoencoder of objects; columns such as ``jet2_pt`` belong to the second jet."""
 
     Settings: ClassVar[type[ModelSettings]] = SetVAESettings
     kind = "set-vae"
     settings: SetVAESettings
 
-    def _fit_blocks(self, blocks: KeptBlocks, validation: KeptBlocks | None, run: TrainingRun | None) -> None:
-        features, weights = blocks.gathered()
-        self.preprocessing = Preprocessing(PreprocessingSettings(log=self.settings.log, clip=1e3))
-        self.preprocessing.fit(features, weights)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.settings.seed)
-            self.network = self._build()
-        checked = None if validation is None else validation.gathered()
-        self.record = train(
-            self.network,
-            self._loss,
-            batches=(self._inputs(features), weights),
-            validation=None if checked is None else (self._inputs(checked[0]), checked[1]),
-            settings=self.settings.training.model_copy(update={"seed": self.settings.seed}),
-            run=run,
-        )
+    def _preprocessing(self) -> PreprocessingSettings:
+        return PreprocessingSettings(log=self.settings.log, clip=1e3)
 
     def _build(self) -> SetAutoencoder:
         s = self.settings
         return SetAutoencoder(self.names, width=s.width, code=s.code, attention=s.attention)
 
-    def _inputs(self, features: Features) -> npt.NDArray[np.float32]:
-        """Standardised values, 0 where missing, and then whether they are present: (event, twice the features)."""
-        return np.concatenate([self.preprocessing.transform(features), features.mask], axis=1, dtype=np.float32)
+    def _loss(self) -> Loss:
+        return self._bound
 
-    def _loss(self, network: nn.Module, x: Tensor) -> Tensor:
+    def _bound(self, network: nn.Module, x: Tensor) -> Tensor:
         values, present = x.chunk(2, dim=1)
         given, logits, mean, log_variance = network(values, present)
         errors = _errors(values, present, given, logits).sum(dim=1)
@@ -122,18 +101,6 @@ class SetVAE(FeatureScorer):
         if self.settings.score in ("kl", "radius"):
             return None
         return np.concatenate(in_blocks(self.network, lambda x: self._errors(x).numpy(), self._inputs(features)))
-
-    def _save_learned(self, folder: Path) -> dict[str, Any]:
-        save_network(self.network, folder / NETWORK)
-        record = None if self.record is None else self.record.to_dict()
-        return {"preprocessing": self.preprocessing.to_dict(), "record": record}
-
-    def _load_learned(self, folder: Path, state: dict[str, Any]) -> None:
-        self.preprocessing = Preprocessing.from_dict(state["preprocessing"])
-        self.record = None if state["record"] is None else TrainingRecord.from_dict(state["record"])
-        self.network = self._build()
-        load_network(self.network, folder / NETWORK)
-        self.network.eval()
 
 
 def _errors(values: Tensor, present: Tensor, given: Tensor, logits: Tensor) -> Tensor:

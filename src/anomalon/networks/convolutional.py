@@ -7,7 +7,7 @@ from math import prod
 
 from torch import Tensor, nn
 
-from anomalon.networks.dense import Activations, activation_layer, input_activation
+from anomalon.networks.dense import Activations, Autoencoder, activation_layer, input_activation
 
 
 class RoundConvolution(nn.Module):
@@ -27,7 +27,7 @@ class RoundConvolution(nn.Module):
         return found
 
 
-class ConvolutionalAutoencoder(nn.Module):
+class ConvolutionalAutoencoder(Autoencoder):
     """Pictures - convolutions, each at half the size of the one before - dense code - the same backwards.
 
     A side that cannot be halved keeps its size. Turning an event by a multiple of all halvings turns the features of
@@ -66,20 +66,6 @@ class ConvolutionalAutoencoder(nn.Module):
             up += [RoundConvolution(widths[k + 1], widths[k])]
         self.encoder = nn.Sequential(*down, nn.Flatten(), nn.Linear(n_last, code), activation_layer(activations.code))
         self.decoder = nn.Sequential(*up, activation_layer(activations.output), nn.Flatten())
-
-    def encode(self, x: Tensor) -> Tensor:
-        """Code (event, code) of inputs (event, input)."""
-        code: Tensor = self.encoder(x)
-        return code
-
-    def decode(self, code: Tensor) -> Tensor:
-        """Inputs (event, input) reconstructed from a code (event, code)."""
-        x: Tensor = self.decoder(code)
-        return x
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Reconstruct inputs (event, input)."""
-        return self.decode(self.encode(x))
 
 
 def _halved(size: tuple[int, int]) -> tuple[int, int]:

@@ -76,7 +76,28 @@ class Activations:
     output: str = "linear"
 
 
-class DenseAutoencoder(nn.Module):
+class Autoencoder(nn.Module):
+    """What autoencoders share; subclasses make ``encoder`` and ``decoder``."""
+
+    encoder: nn.Module
+    decoder: nn.Module
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Code (event, code) of inputs (event, input)."""
+        code: Tensor = self.encoder(x)
+        return code
+
+    def decode(self, code: Tensor) -> Tensor:
+        """Inputs (event, input) reconstructed from a code (event, code)."""
+        x: Tensor = self.decoder(code)
+        return x
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Reconstruct inputs (event, input)."""
+        return self.decode(self.encode(x))
+
+
+class DenseAutoencoder(Autoencoder):
     """inputs - hidden - code - reversed hidden - inputs; code and output are linear unless told otherwise.
 
     Each hidden layer is linear, then batch normalisation if wanted, then the activation.
@@ -111,20 +132,6 @@ class DenseAutoencoder(nn.Module):
             *input_activation(act.inputs), *dense_stack(widths, (*act.hidden, act.code), batch_norm=batch_norm)
         )
         self.decoder = dense_stack(widths[::-1], (*act.hidden[::-1], act.output), batch_norm=batch_norm)
-
-    def encode(self, x: Tensor) -> Tensor:
-        """Code (event, code) of inputs (event, input)."""
-        code: Tensor = self.encoder(x)
-        return code
-
-    def decode(self, code: Tensor) -> Tensor:
-        """Inputs (event, input) reconstructed from a code (event, code)."""
-        x: Tensor = self.decoder(code)
-        return x
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Reconstruct inputs (event, input)."""
-        return self.decode(self.encode(x))
 
 
 def dense_stack(widths: Sequence[int], activations: Sequence[str], *, batch_norm: bool = False) -> nn.Sequential:
