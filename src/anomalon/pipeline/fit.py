@@ -25,6 +25,7 @@ MINIMUM_TRAINING = 100
 
 CODE = (
     "models", "networks", "training", "preprocessing", "batches", "streaming", "features", "distortions",
+    "events", "kinematics", "selection",
     "pipeline/fit", "pipeline/parts", "pipeline/mixed",
 )  # fmt: skip
 
