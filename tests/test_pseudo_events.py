@@ -11,7 +11,7 @@ from anomalon.distortions.phase_space import boosted, decay, isotropic
 from anomalon.errors import ConfigError, MissingFieldError
 from anomalon.events import Events
 from anomalon.features import get
-from anomalon.kinematics import M_Z
+from anomalon.kinematics import M_W, M_Z
 from tests.random_events import random_rows
 
 NEVER = np.array([1.0, -1.0, -1.0, -1.0])
@@ -93,6 +93,22 @@ def test_the_pair_of_a_z_has_its_mass(hosts: Events) -> None:
         masses = np.stack([features.column(f"{channel}_Zmass") for channel in "ABCD"])
         near.append(int((abs(masses - M_Z) < 15.1).sum()))
     assert near[0] > 3 * near[1] > 0
+
+
+def test_leptons_of_a_w_have_its_transverse_mass_where_nothing_else_is_unseen(hosts: Events) -> None:
+    beyond = []
+    for fraction in (1.0, 0.0):
+        settings = PseudoEvents(through_z=1.0, through_w=fraction, invisibles=(1, 1), mass_gev=(1000, 2000))
+        made, _ = settings.make(hosts, np.random.default_rng(0))
+        m_t = get("trilepton").transform(made).column("mT_W")
+        beyond.append(np.mean(m_t[np.isfinite(m_t)] > M_W + 15.0))
+    assert 4 * beyond[0] < beyond[1]
+
+
+def test_bosons_have_to_fit_into_x() -> None:
+    with pytest.raises(ValueError, match=r"through_w|above 197 GeV"):
+        PseudoEvents(through_w=0.5, mass_gev=(150, 300))
+    PseudoEvents(mass_gev=(150, 300))
 
 
 def test_jets_of_the_decay_are_the_hosts_leading_ones(hosts: Events) -> None:

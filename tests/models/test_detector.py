@@ -63,7 +63,7 @@ FRAGMENTS: dict[str, dict[str, Any]] = {
     "exposed-to-heavy": UNIFORM,
     "exposed-to-exaggerated": UNIFORM,
     "exposed-to-both": {"folds": 2, "members": [UNIFORM, "joint-survival"]},
-    "exposed-and-joint": {"folds": 2, "members": [UNIFORM, "joint-survival"]},
+    "exposed-or-joint": {"folds": 2, "members": [UNIFORM, "joint-survival"]},
     "exposed-and-energetic": {"folds": 2, "members": [UNIFORM, "lt-plus-met"]},
     "combination": {"members": ["met", "lt-plus-met"], "how": "and"},
     "isolation-forest": {"trees": 20},

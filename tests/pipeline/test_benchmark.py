@@ -306,7 +306,7 @@ def test_a_folder_without_any_real_file_is_refused(tmp_path: Path) -> None:
         with_files(BenchmarkConfig.load(EXAMPLES / "benchmark-darkmachines.yaml"), tmp_path)
 
 
-@pytest.mark.parametrize("kind", ["exposed-to-pseudo-events", "exposed-and-joint"])
+@pytest.mark.parametrize("kind", ["exposed-to-pseudo-events", "exposed-or-joint"])
 def test_events_keep_what_a_detector_learns_from(stores: dict[str, Path], kind: str) -> None:
     selection = {"kind": "objects", "lepton_pt_min": [20, 15]}
     config = BenchmarkConfig.parse(

@@ -19,7 +19,7 @@ FEW: dict[str, Any] = {"trees": 20, "events_per_leaf": 5}
 DETECTORS: list[dict[str, Any]] = [
     {"kind": "exposed-to-pseudo-events", **FEW},
     {
-        "kind": "exposed-and-joint",
+        "kind": "exposed-or-joint",
         "folds": 2,
         "members": [{"kind": "exposed-to-exaggerated", **FEW}, "joint-survival", {"kind": "kmeans", "clusters": 3}],
     },
@@ -34,8 +34,8 @@ def test_detectors_of_a_search_that_learn_from_events_are_given_them(
     output = tmp_path / "run"
     results = run_search(SearchConfig.load(tmp_path / "search.yaml"), output, RunOptions())
     names = {detector.name for detector in results.detectors}
-    assert {"exposed-to-pseudo-events", "exposed-and-joint"} <= names
+    assert {"exposed-to-pseudo-events", "exposed-or-joint"} <= names
     soft, signal = (Store(stores[name]).load() for name in ("soft", "signal"))
-    for kind in ("exposed-to-pseudo-events", "exposed-and-joint"):
+    for kind in ("exposed-to-pseudo-events", "exposed-or-joint"):
         detector = Detector.load(output / "model" / kind)
         assert np.nanmedian(detector.score(signal)) > np.nanquantile(detector.score(soft), 0.95)

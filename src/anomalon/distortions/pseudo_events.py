@@ -18,12 +18,19 @@ from anomalon.config import Settings
 from anomalon.distortions.flat import Floats, Ints, Mask, Objects, rebuilt
 from anomalon.distortions.phase_space import boosted, decay, isotropic, log_uniform
 from anomalon.events import Events
-from anomalon.kinematics import M_Z, delta_r, pair_mass
+from anomalon.kinematics import M_W, M_Z, delta_r, pair_mass
 
-WIDTH_Z = 2.4955
-"""Width of the Z boson in GeV."""
-_WINDOW_Z = 15.0
-"""GeV around the Z mass outside of which none is made."""
+
+@dataclass(frozen=True)
+class Boson:
+    """Mass and width in GeV, and how far from the mass one is made."""
+
+    mass: float
+    width: float
+    window: float
+
+
+Z, W = Boson(M_Z, 2.4955, 15.0), Boson(M_W, 2.085, 10.0)
 _LEPTONS = ("electrons", "muons")
 _OVERLAP = 0.4
 """Jets closer than this to a lepton of the host are that lepton: they go with it."""
@@ -43,6 +50,8 @@ class PseudoEvents(Settings):
         invisibles: smallest and largest number of particles in the decay that nobody sees.
         mass_gev: smallest and largest mass of X; its logarithm is uniform.
         through_z: fraction in which the opposite-sign same-flavour pair closest to the Z mass comes from a Z.
+        through_w: fraction in which the leading lepton that is not of that pair comes from a W, with one of the
+            invisible particles.
         rapidity: width of X's Gaussian rapidity.
     """
 
@@ -51,6 +60,7 @@ class PseudoEvents(Settings):
     invisibles: tuple[int, int] = (1, 3)
     mass_gev: tuple[float, float] = (200.0, 3000.0)
     through_z: float = Field(default=0.5, ge=0, le=1)
+    through_w: float = Field(default=0.0, ge=0, le=1)
     rapidity: float = Field(default=0.8, ge=0)
 
     @model_validator(mode="after")
@@ -60,9 +70,14 @@ class PseudoEvents(Settings):
             raise ValueError(f"invisibles = {fewest} to {most}: expected two numbers from 1 on, the smaller first")
         if self.leptons + self.jets < _VISIBLE:
             raise ValueError(f"{self.leptons} leptons and {self.jets} jets: X needs at least two of them together")
-        if not M_Z + 2 * _WINDOW_Z < self.mass_gev[0] <= self.mass_gev[1]:
-            raise ValueError(f"mass_gev = {self.mass_gev}: expected two masses above {M_Z + 2 * _WINDOW_Z:.0f} GeV")
+        if not self._lightest < self.mass_gev[0] <= self.mass_gev[1]:
+            raise ValueError(f"mass_gev = {self.mass_gev}: expected two masses above {self._lightest:.0f} GeV")
         return self
+
+    @property
+    def _lightest(self) -> float:
+        """GeV: what X weighs more than, for its bosons to fit in."""
+        return sum(b.mass + b.window for b in (Z, W)) if self.through_w else Z.mass + 2 * Z.window
 
     @property
     def requires(self) -> frozenset[str]:
@@ -87,15 +102,22 @@ class PseudoEvents(Settings):
     def _decayed(self, events: Events, host: _Host, rng: np.random.Generator) -> Floats:
         """New four-vectors (event, lepton or jet, 4), NaN where there is no such object."""
         pair, has_pair = host.z_pair()
-        through_z = has_pair & (rng.random(len(pair)) < self.through_z)
+        single, has_single = host.single(pair, has_pair)
+        through_z, through_w = (
+            there & (rng.random(len(there)) < fraction)
+            for there, fraction in ((has_pair, self.through_z), (has_single, self.through_w))
+        )
         unseen = rng.integers(self.invisibles[0], self.invisibles[1] + 1, len(pair))
         x = self._mothers(events, host, rng)
         momenta = np.full((*host.visible.shape, 4), np.nan)
-        kinds = np.column_stack([through_z, unseen, host.visible])
+        kinds = np.column_stack([through_z, through_w, unseen, host.visible])
         for kind in np.unique(kinds, axis=0):
             here = np.flatnonzero((kinds == kind).all(axis=1))
-            at = np.ix_(here, np.flatnonzero(kind[2:]))
-            momenta[at] = _alike(x[here], pair[here] if kind[0] else None, int(kind[2:].sum()), int(kind[1]), rng)
+            at = np.ix_(here, np.flatnonzero(kind[3:]))
+            visible = int(kind[3:].sum())
+            neutrino = np.full(len(here), visible)
+            bosons = [(Z, pair[here])] * int(kind[0]) + [(W, np.column_stack([single[here], neutrino]))] * int(kind[1])
+            momenta[at] = _alike(x[here], bosons, visible, int(kind[2]) - int(kind[1]), rng)
         return momenta
 
     def _mothers(self, events: Events, host: _Host, rng: np.random.Generator) -> Floats:
@@ -108,29 +130,29 @@ class PseudoEvents(Settings):
         return np.stack([m_t * np.cosh(y), px, py, m_t * np.sinh(y)], axis=1)
 
 
-def _alike(x: Floats, pair: Ints | None, visible: int, unseen: int, rng: np.random.Generator) -> Floats:
+def _alike(x: Floats, bosons: list[tuple[Boson, Ints]], visible: int, unseen: int, rng: np.random.Generator) -> Floats:
     """Leptons and jets (event, object, 4) of decays of one kind.
 
     Args:
         x: four-vectors of the mothers, (event, 4).
-        pair: the two leptons that come from a Z, (event, 2); None where there is no Z.
+        bosons: those that X decays to, and to which two objects each of them does, (event, 2); ``visible`` is the
+            position of a neutrino.
         visible: number of leptons and jets.
-        unseen: number of invisible particles.
+        unseen: number of invisible particles of X.
         rng: random numbers.
     """
-    masses = np.zeros((len(x), visible + unseen - (pair is not None)))
-    if pair is not None:
-        masses[:, 0] = _z_masses(len(x), rng)
+    rows, momenta = np.arange(len(x))[:, None], np.empty((len(x), visible + 1, 4))
+    masses = [_masses(boson, len(x), rng) for boson, _ in bosons]
+    alone = _others([places for _, places in bosons], len(x), visible)
+    daughters = np.column_stack([*masses, np.zeros((len(x), alone.shape[1] + unseen))])
     mother = np.sqrt(np.maximum(x[:, 0] ** 2 - (x[:, 1:] ** 2).sum(axis=1), 0.0))
-    p = boosted(decay(mother, masses, rng), x[:, None])
-    if pair is None:
-        return p[:, :visible]
-    half = isotropic(0.5 * masses[:, 0], rng)
-    of_z = np.stack([half, half * np.array([1.0, -1.0, -1.0, -1.0])], axis=1)
-    momenta, rows = np.empty((len(x), visible, 4)), np.arange(len(x))[:, None]
-    momenta[rows, pair] = boosted(of_z, p[:, :1])
-    momenta[rows, _others(pair, visible)] = p[:, 1 : visible - 1]
-    return momenta
+    p = boosted(decay(mother, daughters, rng), x[:, None])
+    for k, (_, places) in enumerate(bosons):
+        half = isotropic(0.5 * masses[k], rng)
+        back_to_back = np.stack([half, half * np.array([1.0, -1.0, -1.0, -1.0])], axis=1)
+        momenta[rows, places] = boosted(back_to_back, p[:, k : k + 1])
+    momenta[rows, alone] = p[:, len(bosons) : len(bosons) + alone.shape[1]]
+    return momenta[:, :visible]
 
 
 @dataclass(frozen=True)
@@ -185,6 +207,15 @@ class _Host:
         distance = np.where(fits, np.abs(pair_mass(self._four(a), self._four(b)) - M_Z), np.inf)
         return pairs[distance.argmin(axis=1)], fits.any(axis=1)
 
+    def single(self, pair: Ints, has_pair: Mask) -> tuple[Ints, Mask]:
+        """The leading lepton that is not of the pair (event,), and whether there is one."""
+        free = self.visible[:, : self.n_leptons].copy()
+        rows = np.flatnonzero(has_pair)
+        free[rows[:, None], pair[rows]] = False
+        if not self.n_leptons:
+            return np.zeros(len(free), dtype=np.int64), np.zeros(len(free), dtype=np.bool_)
+        return np.asarray(free.argmax(axis=1)), np.asarray(free.any(axis=1))
+
     def _four(self, which: Ints) -> tuple[Floats, Floats, Floats, Floats]:
         pt = np.maximum(self.pt[:, which], _SOFTEST)
         return pt, self.eta[:, which], self.phi[:, which], np.zeros_like(pt)
@@ -227,17 +258,19 @@ def _overlap(jets: Objects, leptons: dict[str, Floats], found: Mask) -> Mask:
     return np.asarray((close & found[jets.owner]).any(axis=1))
 
 
-def _others(pair: Ints, number: int) -> Ints:
-    """Positions that are not of the pair, shape (event, number - 2)."""
-    left = np.ones((len(pair), number), dtype=bool)
-    left[np.arange(len(pair))[:, None], pair] = False
-    return np.nonzero(left)[1].reshape(len(pair), number - 2)
+def _others(taken: list[Ints], n: int, number: int) -> Ints:
+    """Positions below ``number`` that are not taken, shape (event, so many as are left); the same number in each."""
+    left = np.ones((n, number + 1), dtype=bool)
+    left[:, number] = False
+    for places in taken:
+        left[np.arange(n)[:, None], places] = False
+    return np.nonzero(left)[1].reshape(n, -1)
 
 
-def _z_masses(n: int, rng: np.random.Generator) -> Floats:
-    """Breit-Wigner masses within a window, by the inverse of their distribution."""
-    edge = np.arctan(2.0 * _WINDOW_Z / WIDTH_Z)
-    return np.asarray(M_Z + 0.5 * WIDTH_Z * np.tan(rng.uniform(-edge, edge, n)))
+def _masses(boson: Boson, n: int, rng: np.random.Generator) -> Floats:
+    """Breit-Wigner masses within the window, by the inverse of their distribution."""
+    edge = np.arctan(2.0 * boson.window / boson.width)
+    return np.asarray(boson.mass + 0.5 * boson.width * np.tan(rng.uniform(-edge, edge, n)))
 
 
 def _with_momenta(events: Events, host: _Host, momenta: Floats) -> Events:

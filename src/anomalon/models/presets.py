@@ -24,9 +24,9 @@ RISING = ("MET_pt", "mT_W", "Z_pt", "m_3l", "HT")
 
 CONTINUOUS = ("MET_pt", "mT_W", "Z_pt", "lep1_pt")
 """Without variables that are exactly zero for many events, such as HT: they have no density."""
-HARD = ("MET_pt", "mT_W", "Z_pt", "LT", "HT")
-"""The same with L_T in place of m_3l."""
-_HARD_OF_LEPTONS = ("MET_pt", "mT_l1", "pT_ll", "LT", "HT")
+HARD = ("MET_pt", "mT_W", "Z_pt", "W_lepton_pt")
+"""What a heavy particle leaves that decays to bosons, leptons and what nobody sees."""
+_HARD_OF_LEPTONS = ("MET_pt", "mT_l1", "pT_ll", "lep1_pt")
 _RISING_OF_LEPTONS = ("MET_pt", "mT_l1", "pT_ll", "m_ll", "HT")
 _HARD_OF_OBJECTS = ("MET_pt", "HT", "LT", "jet1_pt")
 
@@ -106,7 +106,7 @@ _PSEUDO_EVENTS: dict[str, Any] = {
 }
 _HEAVY: dict[str, Any] = {
     **_PSEUDO_EVENTS,
-    "pseudo_events": {"mass_gev": [200, 6000]},
+    "pseudo_events": {"mass_gev": [200, 6000], "through_z": 0.75, "through_w": 0.75},
     "preprocessing": {"mode": "raw", "inputs": list(HARD)},
     "elsewhere": {"leptons": _seen(*_HARD_OF_LEPTONS), "objects": _OF_OBJECTS},
 }
@@ -116,6 +116,17 @@ _TAILS: dict[str, Any] = {
     "preprocessing": {"mode": "raw", "inputs": ["MET_pt", "mT_W", "lep1_pt", "HT"]},
     "elsewhere": {"leptons": _seen("MET_pt", "mT_l1", "lep1_pt", "HT"), "objects": _seen(*_HARD_OF_OBJECTS)},
 }
+
+_JOINT = ("MET_pt", "mT_W", "LT", "Z_pt")
+_JOINT_OF_LEPTONS = ("MET_pt", "mT_l1", "LT", "pT_ll")
+
+
+def _joint(*more: str) -> dict[str, Any]:
+    """How rarely background is as extreme in all inputs at once, here and elsewhere."""
+    seen = {name: _seen(*of, *more) for name, of in (("leptons", _JOINT_OF_LEPTONS), ("objects", _HARD_OF_OBJECTS))}
+    preprocessing = {"mode": "raw", "inputs": [*_JOINT, *more]}
+    return {"kind": "upper-tails", "combine": "joint", "preprocessing": preprocessing, "elsewhere": seen}
+
 
 _FLOW: dict[str, Any] = {
     "kind": "flow",
@@ -136,17 +147,18 @@ ONE_SIDED: dict[str, dict[str, Any]] = {
     "exposed-to-heavy": _HEAVY,
     "exposed-to-exaggerated": _EXAGGERATED,
     "exposed-to-both": {"kind": "combination", "folds": 4, "members": list(_EXPOSED)},
-    "exposed-and-joint": {"kind": "combination", "folds": 4, "members": ["exposed-to-heavy", "joint-survival"]},
+    "exposed-or-joint": {
+        "kind": "combination",
+        "folds": 4,
+        "how": "or",
+        "members": ["exposed-to-heavy", "joint-survival-b-jets"],
+    },
     "exposed-and-energetic": {"kind": "combination", "folds": 4, "members": [*_EXPOSED, "lt-plus-met"]},
     "upper-tails": _TAILS,
     "fisher": {**_TAILS, "combine": "fisher"},
     "brown": {**_TAILS, "combine": "brown"},
-    "joint-survival": {
-        "kind": "upper-tails",
-        "combine": "joint",
-        "preprocessing": {"mode": "raw", "inputs": ["MET_pt", "mT_W", "LT", "Z_pt"]},
-        "elsewhere": {"leptons": _seen("MET_pt", "mT_l1", "LT", "pT_ll"), "objects": _seen(*_HARD_OF_OBJECTS)},
-    },
+    "joint-survival": _joint(),
+    "joint-survival-b-jets": _joint("nBJet"),
 }
 
 PRESETS: dict[str, dict[str, Any]] = {
