@@ -25,8 +25,9 @@ install: $(VENV)/.stamp-run ## Make .venv with anomalon and PYTHIA, at the versi
 search: $(VENV)/.stamp-run ## Install, then search for anomalous trilepton events (a second run continues the first)
 	@$(BIN)/anomalon search $(CONFIG) --output $(RUN) --resume
 
-test: $(VENV)/.stamp-dev ## Install, then run every test
-	@$(BIN)/python -m pytest --durations=10 $(ARGS)
+# One thread per process: those of several processes would wait for each other.
+test: $(VENV)/.stamp-dev ## Install, then run every test, on up to four cores
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --durations=10 $(ARGS)
 
 bench: $(VENV)/.stamp-dev ## Install, then print the ratios of our speed to that of our peers
 	@$(PIP) --group bench | $(SHOW)
