@@ -25,7 +25,7 @@ def test_the_starter_configuration_is_a_configuration_and_says_how_to_run_it(run
     assert f"anomalon search {file} --output runs/first" in out
     search = SearchConfig.load(file)
     assert {s.role for s in search.samples} == {"background", "signal"}
-    assert search.main == "autoencoder"
+    assert search.main == "exposed-to-heavy"
     assert [p.name for p in file.parent.iterdir()] == ["search.yaml"]
 
 
