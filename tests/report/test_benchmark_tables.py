@@ -110,3 +110,11 @@ def test_a_heat_map_has_a_row_per_detector_and_greys_what_means_little(results: 
     assert "0.600 ▲" in texts
     assert "(0.400)" in texts
     assert "improvement-judged-on" in figures
+
+
+def test_the_heading_of_a_tall_heat_map_is_in_the_picture(results: BenchmarkResults) -> None:
+    many = tuple(row(f"detector-{k}", "detector", 0.5, None) for k in range(40))
+    drawn = dict(figures_of(results.model_copy(update={"rows": (*results.rows, *many)})))["one-eps_S-at-0.01"]
+    drawn.canvas.draw()
+    heading = next(t for t in drawn.axes[0].texts if t.get_text().endswith(", one"))
+    assert heading.get_window_extent().y1 < drawn.bbox.y1

@@ -58,7 +58,9 @@ def heat_map(results: BenchmarkResults, channel: str, name: str, label: str) -> 
         axes.set_yticks(range(len(detectors)), [text for _, text in detectors])
         competing = sum(kind == "detector" for kind in {row.detector: row.kind for row in rows}.values())
         axes.axhline(competing - 0.5, color="white", lw=3)
-        axes.text(0, 1.02, f"{label}, {channel}", transform=axes.transAxes, va="bottom", fontsize=13)
+        axes.annotate(
+            f"{label}, {channel}", (0, 1), (0, 6), xycoords="axes fraction", textcoords="offset points", fontsize=13
+        )
         _more_room_below(figure_, max(len(signal) for signal in signals))
         return figure_
 
