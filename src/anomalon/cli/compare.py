@@ -17,31 +17,41 @@ if TYPE_CHECKING:
     from anomalon.pipeline.compare_stores import Engine
     from anomalon.search.results import Role
 
+# Options of several lines.
+Variables = Annotated[
+    str | None,
+    typer.Option(
+        "--variables",
+        "-v",
+        help="By commas: features (MET_pt, lep1_pt) and columns of the events (met.pt, jets.pt, jets.pt[0], "
+        "jets.n). Default: all features.",
+    ),
+]
+Matrices = Annotated[
+    bool,
+    typer.Option("--matrices", help="With --set rmm: draw each process's mean rapidity-mass matrix, and one event's."),
+]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        help="A running dask.distributed scheduler, tcp://HOST:PORT, in place of processes here (extra scale); its "
+        "workers need the files under the same paths.",
+        metavar="ADDRESS",
+    ),
+]
+
 
 def compare(
     samples: Annotated[
         list[str], typer.Argument(help="Stores and event files; or one run directory or YAML file.", show_default=False)
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder to make.")],
-    variables: Annotated[
-        str | None,
-        typer.Option(
-            "--variables",
-            "-v",
-            help="By commas: features (MET_pt, lep1_pt) and columns of the events (met.pt, jets.pt, jets.pt[0], "
-            "jets.n). Default: all features.",
-        ),
-    ] = None,
+    variables: Variables = None,
     background: Annotated[str | None, typer.Option(help="Processes to stack, by commas.")] = None,
     signal: Annotated[str | None, typer.Option(help="Processes to overlay, by commas.")] = None,
     data: Annotated[str | None, typer.Option(help="Processes to draw as points, by commas.")] = None,
     set_: Annotated[str, typer.Option("--set", help="The feature set.")] = "trilepton",
-    matrices: Annotated[
-        bool,
-        typer.Option(
-            "--matrices", help="With --set rmm: draw each process's mean rapidity-mass matrix, and one event's."
-        ),
-    ] = False,
+    matrices: Matrices = False,
     selected: Annotated[
         bool, typer.Option("--selected", help="Only events of the feature set's selection: leptons, or trilepton.")
     ] = False,
@@ -55,14 +65,7 @@ def compare(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes; default: by the number of events. Same result.")
     ] = None,
-    scheduler: Annotated[
-        str | None,
-        typer.Option(
-            help="A running dask.distributed scheduler, tcp://HOST:PORT, in place of processes here (extra scale); its "
-            "workers need the files under the same paths.",
-            metavar="ADDRESS",
-        ),
-    ] = None,
+    scheduler: Scheduler = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a comparison that is already there.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print comparison.json.")] = False,
 ) -> None:

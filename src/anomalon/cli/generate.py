@@ -22,6 +22,28 @@ generate = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+# Options of several commands, or of several lines.
+RealEvents = Annotated[
+    str, typer.Option("--real", help="Real events that were not trained on: a store or event files.")
+]
+LearnedFrom = Annotated[
+    str | None, typer.Option("--train", help="What the generator learned from: looks for memorised events.")
+]
+Splits = Annotated[int, typer.Option(min=2, help="Comparisons that give the intervals.")]
+Refine = Annotated[
+    bool,
+    typer.Option("--refine/--no-refine", help="Use the model's refinement, where it has one; without is faster."),
+]
+Slots = Annotated[str, typer.Option(help="Numbers of objects that are looked at: default, or garcia2024 (17 slots).")]
+MaskShare = Annotated[
+    float, typer.Option(help="Keep only the commonest multiplicities, so much of all; 0.95 as in Garcia Ruiz 2024.")
+]
+StoringRule = Annotated[
+    str, typer.Option(help="Detector preset whose acceptance and storing rule must hold; none checks neither.")
+]
+OverwriteCard = Annotated[bool, typer.Option("--overwrite", help="Replace a card that is already there.")]
+NumbersAsJson = Annotated[bool, typer.Option("--json", help="Print every number as JSON.")]
+
 
 @generate.command()
 def train(
@@ -93,10 +115,7 @@ def sample(
             "--require", "-r", metavar="OBJECTS", help="Such as 'leptons>=3': nothing is made and thrown away."
         ),
     ] = None,
-    refine: Annotated[
-        bool,
-        typer.Option("--refine/--no-refine", help="Use the model's refinement, where it has one; without is faster."),
-    ] = True,
+    refine: Refine = True,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is already there.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print what was made as JSON.")] = False,
 ) -> None:
@@ -120,20 +139,15 @@ def sample(
 @generate.command()
 def card(
     model: Annotated[str, typer.Argument(help="A model's folder, or one that comes along, such as ttbar.")],
-    real: Annotated[str, typer.Option("--real", help="Real events that were not trained on: a store or event files.")],
+    real: RealEvents,
     output: Annotated[Path, typer.Option("--output", "-o", help="A folder for the card: PNG, HTML, JSON.")],
-    train: Annotated[
-        str | None, typer.Option("--train", help="What it learned from: looks for memorised events.")
-    ] = None,
+    train: LearnedFrom = None,
     events: Annotated[int | None, typer.Option("--events", "-n", min=2, help="Events in each sample.")] = None,
-    splits: Annotated[int, typer.Option(min=2, help="Comparisons that give the intervals.")] = 5,
+    splits: Splits = 5,
     seed: Annotated[int, typer.Option("--seed", "-s", min=0, help="Same seed, same numbers.")] = 0,
-    refine: Annotated[
-        bool,
-        typer.Option("--refine/--no-refine", help="Use the model's refinement, where it has one; without is faster."),
-    ] = True,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a card that is already there.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print every number as JSON.")] = False,
+    refine: Refine = True,
+    overwrite: OverwriteCard = False,
+    json: NumbersAsJson = False,
 ) -> None:
     """Generate as many events as the comparisons need, compare them with real ones, and write the one-page card.
 
@@ -159,11 +173,9 @@ def card(
 
 @generate.command()
 def validate(
-    real: Annotated[str, typer.Option("--real", help="Real events that were not trained on: a store or event files.")],
+    real: RealEvents,
     generated: Annotated[str, typer.Option("--generated", help="Generated events: a store or event files.")],
-    train: Annotated[
-        str | None, typer.Option("--train", help="What the generator learned from: looks for memorised events.")
-    ] = None,
+    train: LearnedFrom = None,
     truth: Annotated[
         str | None, typer.Option("--truth", help="Ten times as many real events as --train: looks for amplification.")
     ] = None,
@@ -174,17 +186,11 @@ def validate(
         int | None,
         typer.Option("--events", "-n", min=2, help="Events in each sample; default: all there are, at most 20000."),
     ] = None,
-    splits: Annotated[int, typer.Option(min=2, help="Comparisons that give the intervals.")] = 5,
+    splits: Splits = 5,
     seed: Annotated[int, typer.Option("--seed", "-s", min=0, help="Same seed, same numbers.")] = 0,
-    slots: Annotated[
-        str, typer.Option(help="Numbers of objects that are looked at: default, or garcia2024 (17 slots).")
-    ] = "default",
-    mask_share: Annotated[
-        float, typer.Option(help="Keep only the commonest multiplicities, so much of all; 0.95 as in Garcia Ruiz 2024.")
-    ] = 1.0,
-    detector: Annotated[
-        str, typer.Option(help="Detector preset whose acceptance and storing rule must hold; none checks neither.")
-    ] = "darkmachines",
+    slots: Slots = "default",
+    mask_share: MaskShare = 1.0,
+    detector: StoringRule = "darkmachines",
     view: Annotated[
         str, typer.Option(help="Columns of the classifiers: judge, or refiner, those that a refinement sees.")
     ] = "judge",
@@ -194,8 +200,8 @@ def validate(
     precision: Annotated[
         float, typer.Option(help="On an AUC of one half: decides how many events are too few to conclude.")
     ] = 0.01,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a card that is already there.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print every number as JSON.")] = False,
+    overwrite: OverwriteCard = False,
+    json: NumbersAsJson = False,
 ) -> None:
     """Compare generated events with real ones: distances, classifiers, mass peaks, balance, tails, memorisation.
 

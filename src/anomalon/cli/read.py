@@ -14,6 +14,21 @@ if TYPE_CHECKING:
     from anomalon.events import Sample
     from anomalon.store import Store
 
+# Options of several lines.
+Fields = Annotated[
+    str | None, typer.Option(help="Event fields to store, by commas: electrons,muons,met.pt. Default: all.")
+]
+Factors = Annotated[
+    str | None,
+    typer.Option(
+        help="Factors of the weight that are read only when asked for, with their variations, by commas; or all. "
+        "NanoAOD: scale, muR, muF, isr, fsr, pdf_N, and pileup, prefiring, which change the yields."
+    ),
+]
+Triggers = Annotated[
+    str | None, typer.Option(help="Any of these HLT paths, by commas, or a YAML file: year -> list of paths.")
+]
+
 
 def read(
     files: Annotated[
@@ -28,23 +43,13 @@ def read(
     sqrt_s: Annotated[
         float | None, typer.Option("--sqrt-s", help="Centre-of-mass energy in GeV; default: the file's, or 13000.")
     ] = None,
-    fields: Annotated[
-        str | None, typer.Option(help="Event fields to store, by commas: electrons,muons,met.pt. Default: all.")
-    ] = None,
-    factors: Annotated[
-        str | None,
-        typer.Option(
-            help="Factors of the weight that are read only when asked for, with their variations, by commas; or all. "
-            "NanoAOD: scale, muR, muF, isr, fsr, pdf_N, and pileup, prefiring, which change the yields."
-        ),
-    ] = None,
+    fields: Fields = None,
+    factors: Factors = None,
     chunk: Annotated[int, typer.Option(help="Events in memory at a time; does not change the result.")] = 50_000,
     mapping: Annotated[Path | None, typer.Option(help="YAML: which column of a flat file is which field.")] = None,
     lenient: Annotated[bool, typer.Option("--lenient", help="Text: leave bad lines out and count them.")] = False,
     luminosity_mask: Annotated[Path | None, typer.Option(help="JSON of good lumi blocks: data outside is cut.")] = None,
-    triggers: Annotated[
-        str | None, typer.Option(help="Any of these HLT paths, by commas, or a YAML file: year -> list of paths.")
-    ] = None,
+    triggers: Triggers = None,
     year: Annotated[int | None, typer.Option(help="Year of simulation, for trigger lists of several years.")] = None,
     checksums: Annotated[Path | None, typer.Option(help="List from sha256sum; a changed file is refused.")] = None,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="List damaged files in the ledger and go on.")] = False,
