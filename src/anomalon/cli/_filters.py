@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from anomalon.cli._names import names_in
+
 if TYPE_CHECKING:
     from anomalon.sources.filters import EventFilter
 
@@ -23,6 +25,6 @@ def read_filters(mask: Path | None, triggers: str | None, year: int | None) -> l
     filters: list[EventFilter] = [] if mask is None else [LuminosityMask.load(mask)]
     if triggers is not None:
         file = triggers.endswith((".yaml", ".yml"))
-        names = triggers if file else [name.strip() for name in triggers.split(",") if name.strip()]
+        names = triggers if file else names_in(triggers)
         filters.append(trigger_list(trigger_paths(names), year, "--triggers"))
     return filters

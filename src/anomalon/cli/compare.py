@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from anomalon.cli._listener import listener
+from anomalon.cli._names import names_in
 from anomalon.cli._progress import progress
 from anomalon.cli._tables import console, print_json, print_table
 
@@ -92,14 +92,14 @@ def compare(
     roles = {
         name: role
         for role, text in (("background", background), ("signal", signal), ("data", data))
-        for name in _names(text)
+        for name in names_in(text)
     }
     if matrices:
         other = bool(roles or variables or variation or scheduler)
         _draw_matrices(samples, set_, options, output, overwrite=overwrite, json=json, other=other)
         return
     engine = Engine(workers, scheduler)
-    compared = _compare(samples, _names(variables), set_, roles, options, engine)  # type: ignore[arg-type]
+    compared = _compare(samples, names_in(variables), set_, roles, options, engine)  # type: ignore[arg-type]
     write_comparison(compared, output, options, overwrite=overwrite)
     if json:
         print_json(compared.to_dict())
@@ -158,11 +158,6 @@ def _draw_matrices(
         left_out = f", {matrix.not_finite:,} left out as not finite" if matrix.not_finite else ""
         console().print(f"{matrix.process}: {matrix.events:,} events{left_out}", markup=False, highlight=False)
     console().print(f"{len(found)} processes drawn: {output}", markup=False, highlight=False)
-
-
-def _names(text: str | None) -> tuple[str, ...]:
-    """Split at commas, but not at those inside brackets: ``m(jet1,electron2)`` is one name."""
-    return tuple(name.strip() for name in re.split(r",(?![^(]*\))", text or "") if name.strip())
 
 
 def _say(compared: Compared, output: Path) -> None:

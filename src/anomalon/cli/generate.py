@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from anomalon.cli._listener import listener
+from anomalon.cli._names import names_in
 from anomalon.cli._progress import progress
 from anomalon.cli._tables import console, print_json, print_table
 
@@ -227,7 +228,7 @@ def validate(
         "mask_share": mask_share,
         "detector": None if detector == "none" else detector,
         "view": view,
-        "judges": () if judges == "none" else tuple(name.strip() for name in judges.split(",") if name.strip()),
+        "judges": () if judges == "none" else names_in(judges),
         "precision": precision,
     }
     settings = ValidationSettings.parse(values, where="anomalon generate validate")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from anomalon.cli._names import names_in
 from anomalon.cli._progress import progress
 from anomalon.cli._tables import console, print_json, print_table
 
@@ -76,8 +77,8 @@ def read(
             "filter_efficiency": filter_efficiency,
             "luminosity_fb": luminosity,
             "sqrt_s_gev": sqrt_s,
-            "fields": None if fields is None else _names(fields),
-            "factors": _names(factors or ""),
+            "fields": None if fields is None else names_in(fields),
+            "factors": names_in(factors),
             "skip_bad": skip_bad,
             "keep_duplicates": keep_duplicates,
             "mapping": mapping,
@@ -94,10 +95,6 @@ def read(
         print_json(_as_json(store))
     else:
         _print_ledger(store)
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _as_json(store: Store) -> dict[str, object]:
